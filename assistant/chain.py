@@ -1,0 +1,194 @@
+"""The chain that makes every shipped artefact from a PTB-XL folder: encoder → library → decision → language model.
+
+Each step keeps its working files under ``run`` and can be resumed; what ships is written into the packages (or wherever
+``Places`` points). Whoever changes the encoder runs the whole chain: everything after it names its hash.
+"""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from encoders.encode import WEIGHTS as ENCODER_WEIGHTS
+from encoders.encode import Encoder, save_encoder
+from encoders.evaluate import evaluate_encoder
+from encoders.measurements import MEASUREMENT_NAMES
+from encoders.ptbxl import SEXES, PtbXl, load_ptbxl
+
+__all__ = ["ENCODER_RECIPE", "Places", "train_all", "train_decision", "train_encoder_step", "train_language", "train_library"]
+
+#: Architecture and recipe of the shipped encoder.
+ENCODER_RECIPE: dict[str, Any] = {"towers": 2, "widths": (48, 96, 160, 208), "kernel": 9}
+TRAIN_FOLDS = (1, 2, 3, 4, 5, 6, 7, 8)
+CALIBRATION_FOLD = 9
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where things are: the data, the working files, and the folders that the artefacts ship in."""
+
+    ptbxl: Path
+    run: Path
+    encoder: Path = ENCODER_WEIGHTS
+    library: Path = field(default_factory=lambda: Path(__file__).parent.parent / "retrieval" / "builtin")
+    decision: Path = field(default_factory=lambda: Path(__file__).parent / "weights")
+    language: Path = field(default_factory=lambda: Path(__file__).parent / "weights" / "language")
+
+    @property
+    def cache(self) -> Path:
+        return self.run / "cache"
+
+
+def _measure_one(path: str) -> list[float]:
+    import wfdb
+
+    from encoders.ecg import STANDARD_LEADS
+    from encoders.ecg import ECG as Recording
+    from encoders.measure import measure
+
+    physical, fields = wfdb.rdsamp(path)
+    ecg = Recording(physical.T.astype(np.float32), float(fields["fs"]), STANDARD_LEADS)
+    found = measure(ecg)
+    return [np.nan if (v := found.value(name)) is None else float(v) for name in MEASUREMENT_NAMES]
+
+
+def measure_all(data: PtbXl, run: Path, workers: int = 2) -> NDArray[np.float32]:
+    """Measurements of every recording, float32 (n, names), NaN where not measurable; kept in ``run``."""
+    file = run / f"measurements-{len(data)}-{int(data.ids.sum())}.npy"
+    if file.exists():
+        return np.asarray(np.load(file))
+    paths = [str(data.path(int(i))) for i in data.ids]
+    with ProcessPoolExecutor(workers) as pool:
+        rows = list(tqdm(pool.map(_measure_one, paths, chunksize=64), total=len(paths), desc="measuring", disable=None))
+    out = np.array(rows, np.float32)
+    run.mkdir(parents=True, exist_ok=True)
+    np.save(file, out)
+    return out
+
+
+def train_encoder_step(places: Places, *, epochs: int = 24, seed: int = 0, commit: str = "") -> Encoder:
+    """Trains the encoder, calibrates it on fold 9, writes weights and card."""
+    from encoders.calibrate import fit_calibration
+    from encoders.network import EncoderConfig
+    from encoders.outoffold import encode_all
+    from encoders.train import TrainConfig, train_encoder
+
+    data = load_ptbxl(places.ptbxl, TRAIN_FOLDS)
+    config, network_config = TrainConfig(epochs=epochs, seed=seed), EncoderConfig(**ENCODER_RECIPE)
+    network = train_encoder(data, places.run / "encoder", config, network_config, places.cache)
+    card: dict[str, Any] = {
+        "what": "SE-ResNet on 2.5 s windows of 12 leads at 100 Hz, 71 SCP statements, two towers averaged",
+        "data": "PTB-XL 1.0.1 labels, folds 1-7 (fold 8 watched, fold 9 calibrated), CC BY 4.0, doi:10.1038/s41597-020-0495-6",
+        "command": "ecg-assistant train encoder PTBXL_DIR",
+        "commit": commit,
+        "epochs": epochs,
+        "seed": seed,
+    }
+    digest = save_encoder(network, places.encoder, card)
+    # Scores are those of the half-precision file that ships, not of the network in memory.
+    fit_calibration(np.zeros((2, 71)), np.zeros((2, 71), np.uint8), digest).save(places.encoder / "calibration.json", {})
+    shipped = Encoder.load(places.encoder).network
+    held = load_ptbxl(places.ptbxl, (CALIBRATION_FOLD,))
+    raw = encode_all(shipped, held.signals(places.cache))
+    fit_calibration(raw.logits, held.labels, digest).save(
+        places.encoder / "calibration.json", {"data": "PTB-XL fold 9, all patients", "recordings": len(held)}
+    )
+    card["metrics"] = {"fold9": evaluate_encoder(held, raw.logits)}
+    save_encoder(network, places.encoder, card)
+    return Encoder.load(places.encoder)
+
+
+def out_of_fold_step(places: Places, data: PtbXl, encoder: Encoder) -> dict[str, NDArray[Any]]:
+    """Out-of-fold probabilities, embeddings and tokens of folds 1-8, kept in ``run`` under the encoder's hash."""
+    from safetensors.numpy import load_file, save_file
+
+    from encoders.network import EncoderConfig
+    from encoders.outoffold import out_of_fold, train_halves
+    from encoders.train import TrainConfig
+
+    file = places.run / f"outoffold-{encoder.hash[:12]}.safetensors"
+    if not file.exists():
+        halves = train_halves(data, places.run, TrainConfig(), EncoderConfig(**ENCODER_RECIPE), places.cache)
+        found = out_of_fold(data, encoder.network, halves, data.signals(places.cache))
+        save_file(
+            {"probabilities": found.probabilities, "embeddings": found.embeddings, "tokens": found.tokens}, file
+        )
+        (places.run / "outoffold.json").write_text(json.dumps(found.report, indent=1))
+        print(json.dumps(found.report, indent=1))
+    return dict(load_file(file))
+
+
+def _rows(data: PtbXl, measured: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    return {name: measured[:, i] for i, name in enumerate(MEASUREMENT_NAMES)}
+
+
+def train_library(places: Places, encoder: Encoder) -> None:
+    """The built-in case library: folds 1-8 as the shipped encoder sees them."""
+    from encoders.outoffold import encode_all
+    from retrieval.build import build_from_ptbxl
+
+    data = load_ptbxl(places.ptbxl, TRAIN_FOLDS)
+    measured = measure_all(data, places.run)
+    raw = encode_all(encoder.network, data.signals(places.cache))
+    build_from_ptbxl(data, raw.embeddings, _rows(data, measured), places.library, encoder.hash)
+
+
+def train_decision(places: Places, encoder: Encoder) -> None:
+    """Thresholds for presence, absence and familiarity from fold 9."""
+    from assistant.decide import fit_decision
+    from encoders.outoffold import encode_all
+    from retrieval.library import CaseLibrary
+
+    held = load_ptbxl(places.ptbxl, (CALIBRATION_FOLD,))
+    raw = encode_all(encoder.network, held.signals(places.cache))
+    distances = CaseLibrary.open(places.library, encoder.hash).nearest_distance(raw.embeddings)
+    probabilities = encoder.calibration.apply(raw.logits)
+    fit_decision(held.labels, probabilities, held.patients, distances, encoder.hash, places.decision)
+
+
+def train_language(
+    places: Places, encoder: Encoder, *, base: str | None = None, base_steps: int = 2000, projector_steps: int = 300,
+    lora_steps: int = 1500, seed: int = 0,
+) -> dict[str, Any]:  # fmt: skip
+    """Base (unless one is named), projector and LoRA; writes what ships into ``places.language``."""
+    import shutil
+
+    from assistant.language.align import AlignConfig, align
+    from assistant.language.base import pretrain
+    from assistant.training_set import alignment_set
+
+    work = places.run / "language"
+    if base is None and not (work / "base.json").exists():
+        pretrain(work, steps=base_steps, seed=seed)
+    data = load_ptbxl(places.ptbxl, TRAIN_FOLDS)
+    examples = alignment_set(
+        data, out_of_fold_step(places, data, encoder), measure_all(data, places.run), places.library, encoder.hash
+    )
+    config = AlignConfig(projector_steps=projector_steps, lora_steps=lora_steps, seed=seed)
+    source = Path(base) if base is not None else work / "base"
+    summary = align(examples, base or source, work / "aligned", encoder.hash, config, base_name=None if base else "base")
+    places.language.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(work / "aligned", places.language, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.ckpt", "summary.json"))
+    if base is None:
+        shutil.copytree(source, places.language / "base", dirs_exist_ok=True)
+    return summary
+
+
+def train_all(places: Places, *, epochs: int = 24, seed: int = 0) -> None:
+    """Everything, in order."""
+    encoder = train_encoder_step(places, epochs=epochs, seed=seed)
+    train_library(places, encoder)
+    train_decision(places, encoder)
+    train_language(places, encoder, seed=seed)
+
+
+def sex_of(value: float) -> str | None:
+    """PTB-XL's sex column as F or M."""
+    return SEXES.get(int(value)) if value == value else None

@@ -1,0 +1,265 @@
+"""Turns evidence into text: the impression, the sections of a report and answers to questions.
+
+Two uses of one writer. With a random generator it words freely (training text of the language model); without one it is the
+renderer: canonical names, one fixed style, used for the sections and wherever the model's text does not stand. No number is
+written here: values are placeholders such as ``[qrs_ms]``, which ``fill`` replaces by what was measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+from assistant.evidence import PRESENT, UNDETERMINED, Evidence
+from assistant.frames import (
+    CLOSINGS,
+    FIXED,
+    HEDGED_FRAMES,
+    RATE_FRAMES,
+    STATED_FRAMES,
+    UNDETERMINED_FRAMES,
+    URGENT_UNDETERMINED_FRAMES,
+    Sentence,
+)
+from assistant.phrasing import (
+    CERTAIN,
+    SECTION_MEASUREMENTS,
+    TOPICS,
+    View,
+    article,
+    fixed,
+    fixed_sentence,
+    framed,
+    item,
+    joined,
+    measured_sentence,
+    name_of,
+    sentence,
+)
+from encoders.vocabulary import statement
+
+__all__ = ["STYLES", "Sentence", "impression", "renderer", "sections"]
+
+#: prose: grouped sentences with verbs; terse: the clipped style of a cart; structured: topic by topic with headings.
+STYLES = ("prose", "terse", "structured")
+_HEADINGS = {
+    "rhythm": "Rhythm",
+    "conduction": "Conduction",
+    "chambers": "Chambers",
+    "infarction": "Infarction",
+    "st-t": "ST-T",
+    "form": "Form",
+}
+#: Families that are named as a whole where three or more members are open and none is stated.
+_FAMILIES = ("myocardial infarction", "ischaemia", "subendocardial injury")
+
+
+def renderer(evidence: Evidence) -> list[Sentence]:
+    """The impression in canonical wording and one fixed style; what stands in for the language model's text."""
+    return impression(evidence, None, "prose")
+
+
+def impression(evidence: Evidence, rng: Random | None, style: str = "prose") -> list[Sentence]:
+    """The impression as sentences. Every present finding stands in it exactly once, no other is stated as present.
+
+    Critical findings first, then the rhythm with its rate, then topic by topic with urgent topics first, abnormal measurements
+    that no finding carries, urgent or critical statements that cannot be judged ("cannot be excluded"), and a closing line.
+    ``rng`` None gives canonical wording; ``style`` is one of STYLES.
+    """
+    view = View.of(evidence)
+    if not evidence.quality.usable:
+        return [fixed_sentence("unusable", rng, ("Q",)), fixed_sentence("reasons", None, ("Q",))]
+    present = [f.code for f in evidence.in_state(PRESENT)]
+    body: list[Sentence] = []
+    critical = [c for c in present if statement(c).urgency == "critical"]
+    rest = [c for c in present if c not in critical and c != "NORM"]
+    if critical:
+        body += _stated(view, critical, rng, style)
+    rhythm = [c for c in rest if c in TOPICS["rhythm"]]
+    others = [c for c in rest if c not in rhythm]
+    lead, others = _rhythm(view, rhythm, others, rng, style)
+    body += lead
+    for topic in _topic_order(others, rng):
+        body += _stated(view, [c for c in others if c in TOPICS[topic]], rng, style, _HEADINGS[topic])
+    normal = view.normal_sentence(present, rng)
+    if normal is not None:
+        if rng is not None and rng.random() < 0.3 and "NORM" in present and len(rest) <= 1 and not critical:
+            body.insert(0, normal)
+        else:
+            body.append(normal)
+    body += _measured(view, present, rng)
+    body += _open(view, present, rng)
+    if evidence.quality.verdict == "limited" and (rng is None or rng.random() < 0.5):
+        body.append(fixed_sentence("limited", rng, ("Q",)))
+    if rng is None or rng.random() < 0.4:
+        body.append(_closing(view, present, rng))
+    return body
+
+
+def _topic_order(codes: Sequence[str], rng: Random | None) -> list[str]:
+    """Topics with one of these codes; urgent ones first (always for the renderer, mostly otherwise)."""
+    topics = [t for t in _HEADINGS if t != "rhythm" and any(c in TOPICS[t] for c in codes)]
+    if rng is None or rng.random() < 0.8:
+        topics.sort(key=lambda t: all(statement(c).urgency != "urgent" for c in codes if c in TOPICS[t]))
+    return topics
+
+
+def _stated(
+    view: View, codes: Sequence[str], rng: Random | None, style: str = "prose", heading: str | None = None
+) -> list[Sentence]:
+    """Sentences that state these present findings: joined in prose, one each in terse style, under a heading otherwise."""
+    if not codes:
+        return []
+    codes = sorted(codes, key=view.doubtful)  # certain ones first, so that "probable" never seems to cover them
+    if style == "terse" or (style == "prose" and rng is not None and len(codes) > 1 and rng.random() < 0.25):
+        return [_state_one(view, c, rng, style) for c in codes]
+    claims = tuple(f"F:{c}" for c in codes)
+    if style == "structured" and heading is not None:
+        return [sentence(f"{heading}: {joined([item(view, c, rng) for c in codes], rng)}.", claims)]
+    if len(codes) == 1:
+        return [_state_one(view, codes[0], rng, style)]
+    if len(codes) > 4:
+        half = len(codes) // 2
+        return _stated(view, codes[:half], rng, style) + _stated(view, codes[half:], rng, style)
+    frame = STATED_FRAMES[0] if rng is None or rng.random() < 0.45 else rng.choice(STATED_FRAMES[1:])
+    return [framed(frame, [item(view, c, rng, articles=article(frame)) for c in codes], claims, rng)]
+
+
+def _state_one(view: View, code: str, rng: Random | None, style: str) -> Sentence:
+    """One present finding in one sentence, with "probable" where its probability is below CERTAIN."""
+    claims = (f"F:{code}",)
+    frames = HEDGED_FRAMES if view.doubtful(code) else STATED_FRAMES
+    plain = rng is None or style == "terse" or rng.random() < 0.5
+    frame = frames[0] if plain or rng is None else rng.choice(frames)
+    return framed(frame, [item(view, code, rng, articles=article(frame), hedge=False)], claims, rng)
+
+
+def _rhythm(
+    view: View, rhythm: Sequence[str], others: Sequence[str], rng: Random | None, style: str
+) -> tuple[list[Sentence], list[str]]:
+    """The rhythm with its rate, often joined with conduction or early beats; and the findings that are left."""
+    left = list(others)
+    rate = view.evidence.measurements.value("rate_bpm")
+    if not rhythm:
+        said: list[Sentence] = []
+        if not any(c in view.present for c in ("PACE", "3AVB", "2AVB")):
+            said.append(fixed_sentence("no rhythm", rng, tuple(f"F:{c}" for c in view.undetermined if c in TOPICS["rhythm"])))
+        if rate is not None:
+            said.append(measured_sentence(view, "rate_bpm", rng, judged=False))
+        return said, left
+    ordered = sorted(rhythm, key=lambda c: (view.doubtful(c), c not in ("SR", "AFIB", "AFLT")))
+    claims = [f"F:{c}" for c in ordered]
+    if style == "structured":
+        text = joined([item(view, c, rng) for c in ordered], rng)
+        if rate is not None:
+            text += f", rate {'[rate_bpm]'}"
+            claims.append("M:rate_bpm")
+        return [sentence(f"{_HEADINGS['rhythm']}: {text}.", tuple(claims))], left
+    text = joined([item(view, c, rng) for c in ordered], rng)
+    if rate is not None and (rng is None or rng.random() < 0.75):
+        frame = RATE_FRAMES[0] if rng is None else rng.choice(RATE_FRAMES)
+        text = frame.replace("{x}", text).replace("{v}", "[rate_bpm]")
+        claims.append("M:rate_bpm")
+    joinable = [c for c in left if c in ("1AVB", "2AVB", "LPR", "PVC", "PAC", "PRC(S)", "CRBBB", "CLBBB", "IRBBB", "LAFB")]
+    if joinable and style == "prose" and (rng is None or rng.random() < 0.6):
+        tail = sorted(joinable if rng is None else joinable[: rng.randint(1, 2)], key=view.doubtful)
+        text += f" with {joined([item(view, c, rng) for c in tail], None)}"
+        claims += [f"F:{c}" for c in tail]
+        left = [c for c in left if c not in tail]
+    opener = ""
+    if rng is not None and style == "prose" and rng.random() < 0.25:
+        opener = rng.choice(("The ECG shows ", "The rhythm is ", "There is ", "The recording shows "))
+    return [sentence(f"{opener}{text}.", tuple(claims))], left
+
+
+def _measured(view: View, present: Sequence[str], rng: Random | None) -> list[Sentence]:
+    """Abnormal measurements that no stated finding carries already (left axis, say)."""
+    said = []
+    for name, carriers in SECTION_MEASUREMENTS.items():
+        word = view.words.get(name)
+        if name == "rate_bpm" or word in (None, "normal", "not measurable") or any(c in present for c in carriers):
+            continue
+        if rng is None or rng.random() < 0.5:
+            said.append(measured_sentence(view, name, rng))
+    return said
+
+
+def _open(view: View, present: Sequence[str], rng: Random | None) -> list[Sentence]:
+    """Critical and urgent statements that cannot be judged; a family as a whole where three or more of it are open."""
+    from assistant.lexicon import GROUPS
+
+    codes = [f.code for f in view.evidence.in_state(UNDETERMINED) if statement(f.code).urgency in ("critical", "urgent")]
+    said: list[Sentence] = []
+    for family in _FAMILIES:
+        members = [c for c in codes if c in GROUPS[family]]
+        if len(members) >= 3 and not any(c in present for c in GROUPS[family]):
+            frame = URGENT_UNDETERMINED_FRAMES[0] if rng is None else rng.choice(URGENT_UNDETERMINED_FRAMES)
+            said.append(framed(frame, [family], tuple(f"F:{c}" for c in members), rng))
+            codes = [c for c in codes if c not in members]
+    for start in range(0, len(codes), 3):
+        part = codes[start : start + 3]
+        frames = URGENT_UNDETERMINED_FRAMES if rng is None or rng.random() < 0.75 else UNDETERMINED_FRAMES
+        frame = frames[0] if rng is None else rng.choice(frames)
+        names = [name_of(c, rng) for c in part]
+        said.insert(start // 3, framed(frame, names, tuple(f"F:{c}" for c in part), rng))
+    return said
+
+
+def _closing(view: View, present: Sequence[str], rng: Random | None) -> Sentence:
+    weighty = [*present, *view.undetermined]
+    pressing = any(statement(c).urgency == "critical" for c in weighty) or any(statement(c).urgency == "urgent" for c in present)
+    texts = CLOSINGS["urgent" if pressing else "routine"]
+    return Sentence(texts[0] if rng is None else rng.choice(texts))
+
+
+def sections(evidence: Evidence, earlier: Evidence | None = None) -> dict[str, list[Sentence]]:
+    """Texts of the report's sections by name, canonical wording, placeholders not filled yet.
+
+    Keys: rhythm; rate and intervals; axis; conduction; chambers; infarction and ST-T; comparison; not assessed.
+    """
+    from assistant.answers import compare
+
+    view = View.of(evidence)
+    topics = {
+        "rhythm": ("rhythm",),
+        "conduction": ("conduction", "form"),
+        "chambers": ("chambers",),
+        "infarction and ST-T": ("infarction", "st-t"),
+    }
+    made: dict[str, list[Sentence]] = {}
+    for name, parts in topics.items():
+        codes = [c for part in parts for c in TOPICS[part]]
+        said = _stated(view, [f.code for f in evidence.in_state(PRESENT) if f.code in codes], None)
+        said += _undetermined(view, [f.code for f in evidence.in_state(UNDETERMINED) if f.code in codes])
+        said += [
+            Sentence(c.text, (c.id if c.id.startswith("R:") else f"R:{c.id}", *c.items))
+            for c in evidence.conflicts
+            if any(i.removeprefix("F:") in codes for i in c.items)
+        ]
+        if name == "rhythm":
+            if "regularity" in view.words:
+                said.insert(0, fixed_sentence(view.words["regularity"], None, ("M:rr_irregularity",)))
+            if view.state("AFIB") == "absent":
+                said.append(framed("No {x}.", [name_of("AFIB", None)], ("F:AFIB",), None))
+        made[name] = said or [fixed_sentence("no such finding", None)]
+    made["rate and intervals"] = [measured_sentence(view, m, None) for m in ("rate_bpm", "pr_ms", "qrs_ms", "qt_ms", "qtc_ms")]
+    made["axis"] = [measured_sentence(view, "axis_deg", None)]
+    made["comparison"] = compare(earlier, evidence, None) if earlier is not None else [fixed_sentence("no earlier", None)]
+    made["not assessed"] = [
+        framed("Not assessed: {x}.", [name_of(f.code, None)], (f.id,), None) for f in evidence.in_state("not assessed")
+    ]
+    made["not assessed"].append(Sentence(fixed("acute", None)))
+    order = ("rhythm", "rate and intervals", "axis", "conduction", "chambers", "infarction and ST-T", "comparison", "not assessed")
+    return {name: made[name] for name in order}
+
+
+def _undetermined(view: View, codes: Sequence[str]) -> list[Sentence]:
+    said = []
+    for pressing in (True, False):
+        part = [c for c in codes if (statement(c).urgency in ("critical", "urgent")) is pressing]
+        frame = (URGENT_UNDETERMINED_FRAMES if pressing else UNDETERMINED_FRAMES)[0]
+        said += [framed(frame, [name_of(c, None)], (f"F:{c}",), None) for c in part]
+    return said
+
+
+assert 0 < CERTAIN < 1

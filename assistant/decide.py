@@ -1,0 +1,293 @@
+"""From probabilities and measurements to what may be said: states, conflicts, and Draft or Referral.
+
+One implementation works on arrays of recordings; a single report is n = 1. What ships is ``Decision``: a summary of the
+calibration recordings from which the thresholds for any risk are computed on load, and their distances to the library.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Conflict, Evidence, Finding
+from assistant.risk import CalibrationSummary, Thresholds, summarise, thresholds_for
+from assistant.rules import RULES, Measured, conflicts_of, doubts, fired, tabulate
+from encoders.ecg import STANDARD_LEADS
+from encoders.errors import ArtefactError, QueryError
+from encoders.measurements import Measurements
+from encoders.quality import Quality
+from encoders.vocabulary import CODES, STATEMENTS
+
+__all__ = [
+    "ADULT_YEARS",
+    "STATES",
+    "UNFAMILIAR_SHARE",
+    "Decision",
+    "Reason",
+    "Settled",
+    "fit_decision",
+    "refer_many",
+    "referral_reasons",
+    "settle",
+    "states",
+]
+
+#: Words for the numbers in ``Settled.states``.
+STATES = (PRESENT, ABSENT, UNDETERMINED, NOT_ASSESSED)
+_P, _A, _U, _N = range(4)
+#: Intended use: adults (DESIGN, rule 8).
+ADULT_YEARS = 18
+#: Share of the calibration recordings that the distance threshold calls unlike anything known.
+UNFAMILIAR_SHARE = 0.01
+_FORMAT = 1
+_CRITICAL = np.array([s.urgency == "critical" for s in STATEMENTS])
+
+
+@dataclass(frozen=True, eq=False)
+class Settled:
+    """Decided states of n recordings: ``states`` int8 (n, 71), indices of ``STATES``; ``present`` bool (n, 71), what the
+    thresholds alone would state; ``fired`` bool (n, rules); ``doubted`` bool (n, 71), what the rules took back."""
+
+    states: NDArray[np.int8]
+    present: NDArray[np.bool_]
+    fired: NDArray[np.bool_]
+    doubted: NDArray[np.bool_]
+
+
+def settle(probabilities: NDArray[np.floating], measured: Measured, thresholds: Thresholds) -> Settled:
+    """States from calibrated probabilities (n, 71).
+
+    Present from the upper threshold, absent below the lower one, undetermined between. Where absence is never said, a
+    statement below its alert level is "not assessed". Then the table of conflicts is applied.
+    """
+    p = np.asarray(probabilities, np.float64)
+    if p.ndim != 2 or p.shape[1] != len(CODES):
+        raise QueryError(f"Probabilities are {p.shape}; they must be (recordings, {len(CODES)}).")
+    present = p >= thresholds.present
+    absent = ~present & (p < thresholds.absent)
+    unsaid = np.array([basis == "not assessed" for basis in thresholds.absent_basis])
+    unknown = ~present & unsaid & (p < thresholds.alert)
+    out = np.where(present, _P, np.where(absent, _A, np.where(unknown, _N, _U))).astype(np.int8)
+    which = fired(present, measured)
+    doubted = doubts(present, absent, which)
+    out[doubted] = _U
+    return Settled(out, present, which, doubted)
+
+
+def states(
+    probabilities: NDArray[np.floating],
+    measurements: Measurements,
+    thresholds: Thresholds,
+    age: float | None,
+    sex: str | None,
+    quality: Quality,
+) -> tuple[tuple[Finding, ...], tuple[Conflict, ...]]:
+    """Findings (71, in the order of CODES) and conflicts of one recording from its probabilities (71,).
+
+    ``age`` in years and ``sex`` ("F", "M") may be None: limits that depend on sex then take the value that starts fewer
+    conflicts; no rule of the table depends on age.
+    On an unusable recording nothing is assessed. With swapped limb leads suspected only rhythm is read, since every
+    other statement depends on the direction of the leads (AHA/ACC/HRS 2007, part I).
+    """
+    p = np.asarray(probabilities, np.float64)
+    if not quality.usable:
+        reason = "the recording is not usable"
+        return tuple(Finding(code, float(v), NOT_ASSESSED, reason) for code, v in zip(CODES, p, strict=True)), ()
+    settled = settle(p[None], tabulate([measurements], [sex]), thresholds)
+    conflicts = conflicts_of(settled.present[0], settled.fired[0], measurements)
+    swapped = "arm_swap_suspected" in quality.flags
+    findings = []
+    for i, (code, value) in enumerate(zip(CODES, p, strict=True)):
+        state = STATES[settled.states[0, i]]
+        reason = _reason(i, float(value), state, thresholds)
+        if settled.doubted[0, i]:
+            named = [c.id for c in conflicts if f"F:{code}" in c.items]
+            reason = f"in conflict ({', '.join(named)})" if named else _masked_by(i, settled.present[0])
+        elif swapped and "rhythm" not in STATEMENTS[i].categories and state in (PRESENT, ABSENT):
+            state, reason = UNDETERMINED, "swapped limb leads are suspected"
+        findings.append(Finding(code, float(value), state, reason))
+    return tuple(findings), conflicts
+
+
+def _reason(i: int, p: float, state: str, thresholds: Thresholds) -> str:
+    if state == PRESENT:
+        return f"calibrated probability {p:.2f}, stated from {thresholds.present[i]:.2f} ({thresholds.present_basis[i]} guarantee)"
+    if state == ABSENT:
+        return f"calibrated probability {p:.3f}, absent below {thresholds.absent[i]:.3f} ({thresholds.absent_basis[i]} guarantee)"
+    if state == NOT_ASSESSED:
+        return f"only {thresholds.cases[i]} known cases to calibrate on"
+    return f"calibrated probability {p:.2f} settles it neither way"
+
+
+def _masked_by(i: int, present: NDArray[np.bool_]) -> str:
+    for rule in RULES:
+        if rule.one_sided and CODES[i] in rule.codes:
+            for code in rule.against:
+                if present[CODES.index(code)]:
+                    return f"cannot be judged beside {STATEMENTS[CODES.index(code)].name}"
+    return "in conflict"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a recording goes to a human: ``kind`` is one of "unusable", "unfamiliar", "intended use", "critical", "nothing"."""
+
+    kind: str
+    text: str
+
+
+def refer_many(
+    settled: Settled,
+    probabilities: NDArray[np.floating],
+    thresholds: Thresholds,
+    *,
+    ages: NDArray[np.floating] | None = None,
+    usable: NDArray[np.bool_] | None = None,
+    standard: NDArray[np.bool_] | None = None,
+    familiarity: NDArray[np.floating] | None = None,
+) -> dict[str, NDArray[np.bool_]]:
+    """Which recordings are referred, by kind of reason: bool (n,) each; a recording may have several.
+
+    ``ages`` in years, NaN where unknown (no reason by itself); ``standard``: all twelve leads, each where it belongs.
+    A critical statement cannot be judged where it is undetermined and its probability reaches the alert level: the chance
+    of missing it would exceed the risk accepted for critical statements.
+    """
+    n = len(settled.states)
+    nothing = np.zeros(n, bool)
+    undecided = (settled.states == _U) & (np.asarray(probabilities) >= thresholds.alert) & _CRITICAL
+    return {
+        "unusable": nothing if usable is None else ~usable,
+        "unfamiliar": nothing if familiarity is None else np.asarray(familiarity) < UNFAMILIAR_SHARE,
+        "intended use": (nothing if ages is None else np.nan_to_num(ages, nan=ADULT_YEARS) < ADULT_YEARS)
+        | (nothing if standard is None else ~standard),
+        "critical": undecided.any(1),
+        "nothing": ~(settled.states == _P).any(1),
+    }
+
+
+def referral_reasons(evidence: Evidence, thresholds: Thresholds, *, leads: tuple[str, ...]) -> tuple[Reason, ...]:
+    """The same decision for one recording's evidence; empty means Draft. ``leads``: the names recorded."""
+    out = []
+    if not evidence.quality.usable:
+        said = " ".join(evidence.quality.reasons) or "The signal cannot be relied on."
+        out.append(Reason("unusable", f"The recording is not usable: {said}"))
+    if evidence.findings and evidence.quality.usable and evidence.familiarity < UNFAMILIAR_SHARE:
+        out.append(Reason("unfamiliar", (
+            "The recording is unlike anything known: fewer than "
+            f"{100 * UNFAMILIAR_SHARE:g} % of the calibration recordings lie as far from the case library."
+        )))  # fmt: skip
+    if evidence.age_years is not None and evidence.age_years < ADULT_YEARS:
+        out.append(Reason("intended use", (
+            f"The patient is {evidence.age_years:g} years old; the assistant is meant for adults from {ADULT_YEARS} years."
+        )))  # fmt: skip
+    if len([lead for lead in STANDARD_LEADS if lead in leads]) < len(STANDARD_LEADS):
+        missing = ", ".join(lead for lead in STANDARD_LEADS if lead not in leads)
+        out.append(Reason("intended use", (
+            f"The recording lacks {missing}; the assistant is meant for 12-lead resting recordings."
+        )))  # fmt: skip
+    if evidence.quality.usable and "arm_swap_suspected" in evidence.quality.flags:
+        out.append(Reason("intended use", (
+            "Swapped limb leads are suspected; only the rhythm can be read, so check the electrodes and record again."
+        )))  # fmt: skip
+    if evidence.quality.usable and evidence.findings:
+        for finding in evidence.in_state(UNDETERMINED):
+            i = CODES.index(finding.code)
+            if _CRITICAL[i] and finding.probability >= thresholds.alert[i]:
+                out.append(Reason("critical", (
+                    f"{_capital(STATEMENTS[i].name)} is critical and cannot be excluded "
+                    f"(calibrated probability {finding.probability:.2f})."
+                )))  # fmt: skip
+        if not evidence.in_state(PRESENT):
+            out.append(Reason("nothing", "Neither a normal reading nor any finding is certain enough to be stated."))
+    return tuple(out)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """What declining rests on: calibration summary and sorted distances to the nearest library case, float64 (n,)."""
+
+    summary: CalibrationSummary
+    distances: NDArray[np.float64]
+    encoder_hash: str
+
+    def thresholds(
+        self, *, present_risk: float = 0.05, absent_risk: float = 0.05, critical_risk: float = 0.02
+    ) -> Thresholds:
+        """Thresholds for these risks, each in (0, 0.5]."""
+        return thresholds_for(
+            self.summary, present_risk=present_risk, absent_risk=absent_risk, critical_risk=critical_risk
+        )
+
+    def familiarity(self, distance: float) -> float:
+        """Share of the calibration recordings that lie farther from the library than ``distance`` (1 - cosine)."""
+        farther = len(self.distances) - int(np.searchsorted(self.distances, distance, side="right"))
+        return farther / max(1, len(self.distances))
+
+    @classmethod
+    def load(cls, path: str | Path | None, encoder_hash: str) -> Decision:
+        """From the folder with decision.json and decision.safetensors (built-in where None).
+
+        Raises ArtefactError where a file is missing or damaged or belongs to another encoder.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        folder = Path(path) if path is not None else Path(__file__).with_name("weights")
+        try:
+            card = json.loads((folder / "decision.json").read_text(encoding="utf-8"))
+            arrays = load_file(folder / "decision.safetensors")
+            summary = CalibrationSummary.from_arrays(arrays)
+            distances, made_with, version = arrays["distances"], card["encoder"], card["format"]
+        except FileNotFoundError as error:
+            raise ArtefactError(
+                f"The decision thresholds are missing ({Path(str(error.filename)).name}); reinstall or run `ecg-assistant train all`."
+            ) from error
+        except (KeyError, ValueError, SafetensorError) as error:
+            raise ArtefactError("The decision thresholds are damaged; reinstall or run `ecg-assistant train all`.") from error
+        if made_with != encoder_hash:
+            raise ArtefactError("The decision thresholds belong to another encoder; run `ecg-assistant train all`.")
+        if version != _FORMAT:
+            raise ArtefactError(f"The decision thresholds have format {version}; this version reads {_FORMAT}, so fit them again.")
+        return cls(summary, distances.astype(np.float64), encoder_hash)
+
+
+def fit_decision(
+    labels: NDArray[np.uint8],
+    probabilities: NDArray[np.floating],
+    patients: NDArray[np.int64],
+    distances: NDArray[np.floating],
+    encoder_hash: str,
+    out: str | Path | None = None,
+    note: dict[str, object] | None = None,
+) -> Decision:
+    """Decision from calibration recordings that no training saw; written to the folder ``out`` where given.
+
+    ``labels`` uint8 (n, 71), ``probabilities`` (n, 71) calibrated, ``patients`` (n,), ``distances`` (n,) to the nearest
+    library case (1 - cosine), none of the same patient. The card written last names the encoder.
+    """
+    summary = summarise(labels, probabilities)
+    if len(distances) != summary.recordings or not np.isfinite(distances).all():
+        raise QueryError(f"There are {len(distances)} distances for {summary.recordings} recordings; one finite value each is needed.")
+    decision = Decision(summary, np.sort(np.asarray(distances, np.float64)), encoder_hash)
+    if out is not None:
+        from safetensors.numpy import save_file
+
+        folder = Path(out)
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays = {**summary.to_arrays(), "distances": decision.distances.astype(np.float32)}
+        save_file(arrays, folder / "decision.safetensors")
+        card = {
+            "format": _FORMAT, "encoder": encoder_hash, "recordings": summary.recordings,
+            "patients": len(np.unique(patients)), "unfamiliar_share": UNFAMILIAR_SHARE, **(note or {}),
+            "defaults": decision.thresholds().to_json(),
+        }  # fmt: skip
+        (folder / "decision.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    return decision

@@ -1,0 +1,96 @@
+"""All that is known about one recording, in one frozen record that text can cite."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from encoders.measurements import Measurements
+from encoders.quality import Quality
+from encoders.vocabulary import statement
+from retrieval.case import Case
+
+__all__ = ["ABSENT", "NOT_ASSESSED", "PRESENT", "UNDETERMINED", "Conflict", "Evidence", "Finding"]
+
+PRESENT, ABSENT, UNDETERMINED, NOT_ASSESSED = "present", "absent", "undetermined", "not assessed"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A statement of the vocabulary with its calibrated probability and what was decided of it."""
+
+    code: str
+    probability: float
+    state: str
+    reason: str = ""
+
+    @property
+    def id(self) -> str:
+        return f"F:{self.code}"
+
+    def to_json(self) -> dict[str, Any]:
+        s = statement(self.code)
+        return {
+            "id": self.id,
+            "code": self.code,
+            "name": s.name,
+            "probability": round(self.probability, 4),
+            "state": self.state,
+            "urgency": s.urgency,
+            "reason": self.reason,
+            "criteria": s.criteria,
+            "citation": s.citation,
+        }
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Two items that cannot both hold; ``id`` cites the rule, ``items`` the evidence ids it sets against each other."""
+
+    id: str
+    items: tuple[str, ...]
+    text: str
+    citation: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"id": self.id, "items": list(self.items), "text": self.text, "citation": self.citation}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One recording's evidence. Ids that text cites: ``Q``, ``M:qrs_ms``, ``F:CLBBB``, ``C:12345``, ``R:rule``."""
+
+    quality: Quality
+    measurements: Measurements
+    findings: tuple[Finding, ...]
+    cases: tuple[Case, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    age_years: float | None = None
+    sex: str | None = None
+    recording_hash: str = ""
+    familiarity: float = 1.0  # share of fold-9 recordings that lie farther from the library than this one
+
+    def finding(self, code: str) -> Finding:
+        for finding in self.findings:
+            if finding.code == code:
+                return finding
+        raise KeyError(code)
+
+    def in_state(self, state: str) -> tuple[Finding, ...]:
+        """Findings in one state, most urgent first, then by probability."""
+        rank = {"critical": 0, "urgent": 1, "routine": 2, "normal": 3}
+        chosen = [f for f in self.findings if f.state == state]
+        return tuple(sorted(chosen, key=lambda f: (rank[statement(f.code).urgency], -f.probability)))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "quality": self.quality.to_json(),
+            "measurements": self.measurements.to_json(),
+            "findings": [f.to_json() for f in self.findings],
+            "cases": [c.to_json() for c in self.cases],
+            "conflicts": [c.to_json() for c in self.conflicts],
+            "age_years": self.age_years,
+            "sex": self.sex,
+            "recording": self.recording_hash,
+            "familiarity": round(self.familiarity, 4),
+        }

@@ -1,0 +1,46 @@
+"""What a question can ask: the contract between the question parser, the corpus and the answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["INTENTS", "Question"]
+
+#: verify: is X there (codes: any of them); choose: which of these; query: which of a family (codes: the family) are there;
+#: measurement: a value, or whether it is abnormal; normal: is it normal; summary: what does it show; explain: what speaks
+#: for X; cases: what similar cases had; quality: can it be read; certainty: how sure; define: what X is; compare: two
+#: recordings; out_of_scope: nothing this assistant answers; unclear: not understood.
+INTENTS = (
+    "verify",
+    "choose",
+    "query",
+    "measurement",
+    "normal",
+    "summary",
+    "explain",
+    "cases",
+    "quality",
+    "certainty",
+    "define",
+    "compare",
+    "out_of_scope",
+    "unclear",
+)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question with what it asks for.
+
+    ``codes``: SCP codes it names (all codes of a group it names). ``measurements``: names of MEASUREMENT_NAMES.
+    ``recordings``: how many it concerns, 1 or 2. ``confidence``: 0-1, how sure the parser is. ``reason``: why it is
+    out of scope or unclear, one sentence.
+    """
+
+    text: str
+    intent: str
+    codes: tuple[str, ...] = ()
+    measurements: tuple[str, ...] = ()
+    recordings: int = 1
+    confidence: float = 1.0
+    reason: str = ""

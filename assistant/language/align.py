@@ -1,0 +1,122 @@
+"""Alignment: the projector alone, then projector and LoRA, on recording → impression and recording + question → answer.
+
+What the model reads of a training recording is out of fold (encoders.outoffold), without the recording and its patient
+among the neighbours. Four kinds of prompt, so that it neither ignores nor parrots any one source: ECG tokens only (the
+target is what the annotators listed), evidence only, tokens with evidence, and both with cases (the target follows the evidence).
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from assistant import corpus
+from assistant.evidence import Evidence
+from assistant.language.base import sorted_batches
+from assistant.language.fit import FitConfig, fit
+from assistant.language.joined import add_lora, base_identity, join, save_joined
+from assistant.language.prompts import Batch, collate, encode_prompt, encode_target
+
+__all__ = ["AlignConfig", "AlignmentSet", "align"]
+
+
+@dataclass(frozen=True, eq=False)
+class AlignmentSet:
+    """Per training recording: its evidence out of fold, the same with the annotators' statements as findings, its tokens."""
+
+    evidence: Sequence[Evidence]
+    truth: Sequence[Evidence]
+    tokens: NDArray[np.float16]
+
+
+@dataclass(frozen=True)
+class AlignConfig:
+    """Two stages. ``modes``: share of each kind of prompt; ``reports``: share of report tasks among the tasks."""
+
+    projector_steps: int = 300
+    lora_steps: int = 1500
+    projector_lr: float = 2e-3
+    lora_lr: float = 1e-3
+    batch: int = 48
+    reports: float = 0.3
+    seed: int = 0
+    modes: tuple[tuple[str, float], ...] = (("tokens", 0.5), ("evidence", 0.1), ("both", 0.15), ("both+cases", 0.25))
+
+
+def _example(data: AlignmentSet, config: AlignConfig, rng: random.Random) -> tuple[corpus.Example, int]:
+    row = rng.randrange(len(data.evidence))
+    mode = rng.choices([m for m, _ in config.modes], [w for _, w in config.modes])[0]
+    evidence = data.truth[row] if mode == "tokens" else data.evidence[row]
+    question = None
+    if rng.random() >= config.reports:
+        question = rng.choice(corpus.questions(evidence, rng, 2))
+    return corpus.example(evidence, question, mode, rng), row
+
+
+def align(
+    data: AlignmentSet, base: str | Path, out: Path, encoder_hash: str, config: AlignConfig, *, base_name: str | None = None
+) -> dict[str, Any]:
+    """Trains projector and adapters for ``base`` (a name or a folder) and saves them to ``out``; returns the summary.
+
+    ``base_name`` is what the manifest calls the base ("base" for the folder beside it); by default ``base`` itself.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    torch.manual_seed(config.seed)
+    tokenizer = AutoTokenizer.from_pretrained(str(base))
+    model = join(AutoModelForCausalLM.from_pretrained(str(base), dtype=torch.float32), tokenizer)
+    out.mkdir(parents=True, exist_ok=True)
+    group = 8
+
+    def batches(stage: str) -> Any:
+        pool: dict[int, list[list[Any]]] = {}
+
+        def next_batch(step: int) -> tuple[Batch, Tensor | None]:
+            chunk, place = divmod(step, group)
+            if chunk not in pool:
+                rng = random.Random(f"{config.seed}-{stage}-{chunk}")
+                rows = []
+                for _ in range(config.batch * group):
+                    example, row = _example(data, config, rng)
+                    ids, slots = encode_prompt(tokenizer, example.prompt)
+                    rows.append((ids, slots, encode_target(tokenizer, example.target), row))
+                pool.clear()
+                pool[chunk] = sorted_batches(rows, config.batch, lambda r: len(r[0]) + len(r[2]), rng)
+            chosen = pool[chunk][place]
+            batch = collate([r[:3] for r in chosen], tokenizer.pad_token_id)
+            with_slots = [r[3] for r in chosen if any(r[1])]
+            tokens = torch.from_numpy(data.tokens[with_slots].astype(np.float32)) if with_slots else None
+            return batch, tokens
+
+        return next_batch
+
+    for parameter in model.base.parameters():
+        parameter.requires_grad_(False)
+    first = fit(
+        model, model.projector.parameters(), batches("projector"),
+        FitConfig(config.projector_steps, config.projector_lr), out / "projector.ckpt",
+    )  # fmt: skip
+    add_lora(model)
+    second = fit(
+        model, model.parameters(), batches("lora"), FitConfig(config.lora_steps, config.lora_lr), out / "lora.ckpt"
+    )  # fmt: skip
+    summary = {
+        "projector_loss": float(np.mean(first[-50:])),
+        "lora_loss": float(np.mean(second[-50:])),
+        "first_loss": float(np.mean(first[:5])),
+        "config": {k: v for k, v in config.__dict__.items() if k != "modes"} | {"modes": dict(config.modes)},
+        "recordings": len(data.evidence),
+    }
+    digest = base_identity(Path(base)) if Path(base).exists() else "named"
+    save_joined(model, out, base=base_name or str(base), base_sha256=digest, encoder_hash=encoder_hash, card={"training": summary})
+    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    return summary

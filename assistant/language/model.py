@@ -1,0 +1,77 @@
+"""The language model as the assistant uses it: prompts and ECG tokens in, text out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from assistant.language.joined import Joined
+
+__all__ = ["WEIGHTS", "Generation", "LanguageModel"]
+
+WEIGHTS = Path(__file__).parent.parent / "weights" / "language"
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Text as the model wrote it, unchecked, and the mean probability it gave its own words (0-1)."""
+
+    text: str
+    confidence: float
+
+
+class LanguageModel:
+    """Greedy and deterministic: the same prompt and tokens give the same text. Not safe for several threads at a time."""
+
+    def __init__(self, model: Joined) -> None:
+        self.model = model.eval()
+
+    @classmethod
+    def load(cls, path: str | Path | None = None, encoder_hash: str | None = None) -> LanguageModel:
+        """The model in ``path`` (a folder with language.json), built-in by default; ArtefactError where it does not fit."""
+        from assistant.language.joined import load_joined
+
+        return cls(load_joined(Path(path) if path is not None else WEIGHTS, encoder_hash))
+
+    def generate(
+        self, prompts: Sequence[str], tokens: Sequence[Sequence[NDArray[np.float32]]], max_new_tokens: int = 96
+    ) -> list[Generation]:
+        """One text per prompt. ``tokens``: per prompt its recordings' tokens, each (16, 256), in the order of the slots."""
+        import torch
+
+        from assistant.language.prompts import collate, encode_prompt
+
+        if not prompts:
+            return []
+        tokenizer = self.model.tokenizer
+        rows = [(*encode_prompt(tokenizer, prompt), []) for prompt in prompts]
+        batch = collate([(ids, slots, []) for ids, slots, _ in rows], tokenizer.pad_token_id, left=True)
+        flat = [part for several in tokens for part in several]
+        stacked = torch.from_numpy(np.stack(flat).astype(np.float32)) if flat else None
+        with torch.inference_mode():
+            out = self.model.base.generate(
+                inputs_embeds=self.model.embed(batch.ids, batch.slots, stacked),
+                attention_mask=batch.attention,
+                max_new_tokens=max_new_tokens,
+                do_sample=False,
+                pad_token_id=tokenizer.pad_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+                output_logits=True,
+                return_dict_in_generate=True,
+            )
+        written = out.sequences
+        logits = torch.stack(out.logits, dim=1).float()
+        chosen = logits.softmax(-1).gather(-1, written[..., None])[..., 0]
+        results = []
+        for row in range(len(prompts)):
+            ids = written[row].tolist()
+            n = ids.index(tokenizer.eos_token_id) if tokenizer.eos_token_id in ids else len(ids)
+            text = tokenizer.decode(ids[:n], skip_special_tokens=False).strip()
+            results.append(Generation(text, float(chosen[row, : max(n, 1)].mean())))
+        return results

@@ -1,0 +1,252 @@
+"""Thresholds per statement from a stated risk, out of patients that no training saw.
+
+Two promises, both for recordings like the calibration ones (DESIGN, rule 3):
+
+* **present**: of the findings stated, at most ``present_risk`` are wrong. All statements share one cut on calibrated
+  probability, the laxest for which the Clopper-Pearson upper bound (confidence ``CONFIDENCE``) of the wrong share is at most
+  the risk. Cuts are tried in a fixed order, strict to lax, until the first that fails (fixed-sequence testing: Angelopoulos
+  et al. 2021, "Learn then test", arXiv:2110.01052). A statement known to be wrong too often on its own goes no further with
+  the pool; where it has cases enough it earns a cut of its own in the same way.
+* **absent**: of the recordings that have the statement, at most ``absent_risk`` (``critical_risk`` for critical ones) are
+  called absent. The threshold is an order statistic of the true cases' probabilities, as in split conformal prediction
+  (Vovk et al. 2005): with n cases the k-th smallest keeps the promise for k <= risk * (n + 1).
+
+Which promise holds for a statement is kept with it: "alone" where its own cases show it, else "pooled". The pool for
+absence holds the statements with too few cases for an order statistic of their own, on the scale of the share of recordings
+that look less like the statement. Below ``MIN_CASES`` true cases absence is never said: the statement is "not assessed".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import bdtr
+
+from encoders.errors import ArtefactError, QueryError
+from encoders.vocabulary import CODES, STATEMENTS
+
+__all__ = ["CONFIDENCE", "MIN_CASES", "CalibrationSummary", "Thresholds", "fit_risk", "summarise", "thresholds_for"]
+
+#: Confidence of the bound on the share of wrong findings.
+CONFIDENCE = 0.95
+#: True cases below which a statement is not assessed.
+MIN_CASES = 10
+#: Each step of the fixed sequence states this many more findings than the step before.
+_STEP = 1.15
+#: Cuts that the pool tries, from strict to lax.
+_LEVELS = np.arange(0.98, 0.5, -0.01)
+_LOGIT_SPAN = 12.0
+
+
+@dataclass(frozen=True, eq=False)
+class Thresholds:
+    """Cut-offs on calibrated probability, each array float64 (71,).
+
+    ``present``: stated from here up; above 1 where it is never stated. ``absent``: called absent below it; 0 where absence
+    is never said. ``alert``: from here up a statement that is not settled counts as one that cannot be judged.
+    ``present_basis`` ("alone", "pooled", "never"), ``absent_basis`` ("alone", "pooled", "not assessed") say which promise holds.
+    ``cases``: true cases behind it. ``present_risk``, ``absent_risk``, ``critical_risk``: the risks asked for.
+    """
+
+    present: NDArray[np.float64]
+    absent: NDArray[np.float64]
+    alert: NDArray[np.float64]
+    present_basis: tuple[str, ...]
+    absent_basis: tuple[str, ...]
+    cases: tuple[int, ...]
+    present_risk: float
+    absent_risk: float
+    critical_risk: float
+    recordings: int
+
+    def guarantee(self) -> str:
+        """The promise in one sentence, as it is printed beside every finding that rests on it."""
+        return (
+            f"At most {100 * self.present_risk:g} % of stated findings wrong and at most {100 * self.absent_risk:g} % of true cases "
+            f"called absent ({100 * self.critical_risk:g} % for critical statements), for recordings like the {self.recordings} "
+            "it was calibrated on; pooled over statements where single ones have too few cases."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "risks": {"present": self.present_risk, "absent": self.absent_risk, "critical": self.critical_risk},
+            "recordings": self.recordings,
+            "guarantee": self.guarantee(),
+            "statements": {
+                code: {
+                    "present": round(float(self.present[i]), 6),
+                    "absent": round(float(self.absent[i]), 6),
+                    "alert": round(float(self.alert[i]), 6),
+                    "present_basis": self.present_basis[i],
+                    "absent_basis": self.absent_basis[i],
+                    "cases": self.cases[i],
+                }
+                for i, code in enumerate(CODES)
+            },
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Thresholds:
+        """The inverse of ``to_json`` (to six decimals); ArtefactError where a statement is missing."""
+        try:
+            rows = [data["statements"][code] for code in CODES]
+            risks = data["risks"]
+            return cls(
+                *(np.array([row[key] for row in rows], np.float64) for key in ("present", "absent", "alert")),
+                tuple(row["present_basis"] for row in rows),
+                tuple(row["absent_basis"] for row in rows),
+                tuple(int(row["cases"]) for row in rows),
+                risks["present"], risks["absent"], risks["critical"], int(data["recordings"]),
+            )  # fmt: skip
+        except KeyError as error:
+            raise ArtefactError(f"The thresholds lack {error}; they must cover all 71 statements, so fit them again.") from error
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationSummary:
+    """All that thresholds for any risk need: per statement, probabilities in falling order with their labels.
+
+    ``probabilities`` float64 (n, 71), ``labels`` bool (n, 71), each column sorted on its own, so no recording can be put
+    together again from them. ``recordings`` = n.
+    """
+
+    probabilities: NDArray[np.float64]
+    labels: NDArray[np.bool_]
+
+    @property
+    def recordings(self) -> int:
+        return len(self.probabilities)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Quantised for a file: logits as uint16 over ±12 (steps of 0.0004) and labels as bits."""
+        p = np.clip(self.probabilities, 1e-9, 1 - 1e-9)
+        logits = np.clip(np.log(p / (1 - p)), -_LOGIT_SPAN, _LOGIT_SPAN)
+        quantised = np.round((logits + _LOGIT_SPAN) / (2 * _LOGIT_SPAN) * 65535).astype(np.uint16)
+        return {"logits": np.ascontiguousarray(quantised.T), "labels": np.packbits(self.labels.T, axis=1)}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> CalibrationSummary:
+        logits = arrays["logits"].T.astype(np.float64) / 65535 * 2 * _LOGIT_SPAN - _LOGIT_SPAN
+        labels = np.unpackbits(arrays["labels"], axis=1, count=len(logits)).T.astype(bool)
+        return cls(1 / (1 + np.exp(-logits)), labels)
+
+
+def summarise(labels: NDArray[np.uint8], probabilities: NDArray[np.floating]) -> CalibrationSummary:
+    """Sorts each statement's column; labels (n, 71) and calibrated probabilities (n, 71) of calibration recordings."""
+    if labels.shape != probabilities.shape or labels.ndim != 2 or labels.shape[1] != len(CODES):
+        raise QueryError(f"Labels {labels.shape} and probabilities {probabilities.shape} must both be (recordings, {len(CODES)}).")
+    order = np.argsort(-probabilities, axis=0, kind="stable")
+    sorted_p = np.take_along_axis(np.asarray(probabilities, np.float64), order, 0)
+    return CalibrationSummary(sorted_p, np.take_along_axis(labels > 0, order, 0))
+
+
+def fit_risk(
+    labels: NDArray[np.uint8],
+    probabilities: NDArray[np.floating],
+    *,
+    present_risk: float = 0.05,
+    absent_risk: float = 0.05,
+    critical_risk: float = 0.02,
+    min_cases: int = MIN_CASES,
+) -> Thresholds:
+    """Thresholds from calibration recordings: labels (n, 71) and calibrated probabilities (n, 71); risks in (0, 0.5]."""
+    return thresholds_for(
+        summarise(labels, probabilities),
+        present_risk=present_risk, absent_risk=absent_risk, critical_risk=critical_risk, min_cases=min_cases,
+    )  # fmt: skip
+
+
+def thresholds_for(
+    summary: CalibrationSummary,
+    *,
+    present_risk: float = 0.05,
+    absent_risk: float = 0.05,
+    critical_risk: float = 0.02,
+    min_cases: int = MIN_CASES,
+) -> Thresholds:
+    """Thresholds for these risks, each in (0, 0.5]; QueryError outside."""
+    for name, risk in (("present_risk", present_risk), ("absent_risk", absent_risk), ("critical_risk", critical_risk)):
+        if not 0 < risk <= 0.5:
+            raise QueryError(f"{name} is {risk}; it must lie above 0 and at most 0.5, so give for example 0.05.")
+    cases = summary.labels.sum(0)
+    risks = np.array([critical_risk if s.urgency == "critical" else absent_risk for s in STATEMENTS])
+    present, present_basis = _present(summary, present_risk)
+    absent, absent_basis = _absent(summary, risks, cases, min_cases)
+    # Where the two regions overlap both promises hold at any cut between; the one nearest to even odds is taken.
+    overlap = absent > present
+    cut = np.clip(0.5, present, np.maximum(absent, present))
+    present, absent = np.where(overlap, cut, present), np.where(overlap, cut, absent)
+    return Thresholds(
+        present, absent, np.maximum(absent, risks), present_basis, absent_basis, tuple(int(c) for c in cases),
+        present_risk, absent_risk, critical_risk, summary.recordings,
+    )  # fmt: skip
+
+
+def _shown(wrong: NDArray[np.int64] | int, stated: NDArray[np.int64] | int, risk: float) -> bool:
+    """True where the upper Clopper-Pearson bound of wrong / stated is at most ``risk``."""
+    return bool(bdtr(wrong, stated, risk) <= 1 - CONFIDENCE)
+
+
+def _known_bad(wrong: int, stated: int, risk: float) -> bool:
+    """True where the lower Clopper-Pearson bound of wrong / stated is above ``risk``."""
+    return bool(wrong and 1 - bdtr(wrong - 1, stated, risk) <= 1 - CONFIDENCE)
+
+
+def _present(summary: CalibrationSummary, risk: float) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    p_NS, n = summary.probabilities, summary.recordings
+    wrong_NS = np.cumsum(~summary.labels, axis=0)
+    needed = int(np.ceil(np.log(1 - CONFIDENCE) / np.log(1 - risk)))  # the fewest findings that can show the risk
+    threshold, basis = np.full(p_NS.shape[1], 2.0), ["never"] * p_NS.shape[1]
+    # One cut on calibrated probability for the pool of all statements. A statement that is known to be wrong too
+    # often on its own leaves the pool and keeps the last cut that was shown, so that easy ones cannot carry it along.
+    pool = list(range(p_NS.shape[1]))
+    for level in _LEVELS:
+        stated_S = (p_NS >= level).sum(0)
+        wrong_S = np.where(stated_S > 0, np.take_along_axis(wrong_NS, np.maximum(stated_S - 1, 0)[None], 0)[0], 0)
+        pool = [s for s in pool if not _known_bad(int(wrong_S[s]), int(stated_S[s]), risk)]
+        if stated_S[pool].sum() < needed:
+            continue
+        if not _shown(int(wrong_S[pool].sum()), int(stated_S[pool].sum()), risk):
+            break
+        for s in pool:
+            threshold[s], basis[s] = float(level), "pooled"
+            if stated_S[s] >= needed and _shown(int(wrong_S[s]), int(stated_S[s]), risk):
+                basis[s] = "alone"
+    # Those that left try a cut of their own, from half of the cases expected (a count that does not look at labels).
+    for s in sorted(set(range(p_NS.shape[1])) - set(pool)):
+        stated = max(needed, int(np.ceil(0.5 * p_NS[:, s].sum())))
+        while stated <= n:
+            tied = int(np.searchsorted(-p_NS[:, s], -p_NS[stated - 1, s], side="right"))
+            if not _shown(int(wrong_NS[tied - 1, s]), tied, risk):
+                break
+            threshold[s], basis[s] = p_NS[stated - 1, s], "alone"
+            stated = max(tied + 1, int(np.ceil(_STEP * tied)))
+    return threshold, tuple(basis)
+
+
+def _absent(
+    summary: CalibrationSummary, risks: NDArray[np.float64], cases: NDArray[np.int64], min_cases: int
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    p_NS, n = summary.probabilities, summary.recordings
+    threshold, basis = np.zeros(p_NS.shape[1]), ["not assessed"] * p_NS.shape[1]
+    for s in range(p_NS.shape[1]):
+        k = int(np.floor(risks[s] * (cases[s] + 1)))
+        if cases[s] >= min_cases and k >= 1:
+            true_cases = p_NS[summary.labels[:, s], s][::-1]  # rising
+            threshold[s], basis[s] = true_cases[k - 1], "alone"
+    for risk in np.unique(risks):
+        pool = [s for s in range(p_NS.shape[1]) if basis[s] == "not assessed" and cases[s] >= min_cases and risks[s] == risk]
+        if not pool:
+            continue
+        # Share of calibration recordings that look less like the statement than each true case does.
+        below = np.sort(np.concatenate([1 - (np.flatnonzero(summary.labels[:, s]) + 1) / n for s in pool]))
+        k = int(np.floor(risk * (len(below) + 1)))
+        if k < 1:
+            continue
+        for s in pool:
+            row = min(n - 1, int(round((1 - below[k - 1]) * n)) - 1)
+            threshold[s], basis[s] = p_NS[row, s], "pooled"
+    return threshold, tuple(basis)

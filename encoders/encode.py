@@ -1,0 +1,118 @@
+"""The encoder as the rest of the house uses it: recordings in, calibrated probabilities, embedding and tokens out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from encoders.calibrate import Calibration
+from encoders.clean import MODEL_FS_HZ, clean
+from encoders.ecg import ECG, STANDARD_LEADS
+from encoders.errors import ArtefactError
+
+if TYPE_CHECKING:
+    from encoders.network import EncoderNetwork
+
+__all__ = ["WEIGHTS", "Encoder", "Encoding", "prepare", "save_encoder"]
+
+WEIGHTS = Path(__file__).with_name("weights")
+#: Samples that the network sees at most: 10 s at 100 Hz; longer recordings are read from their start.
+N_SAMPLES = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Encoding:
+    """What the encoder says of one recording.
+
+    ``probabilities`` float32 (71,), calibrated; ``logits`` float32 (71,); ``embedding`` float32 (256,) of unit length;
+    ``tokens`` float32 (16, 256), in order of time.
+    """
+
+    probabilities: NDArray[np.float32]
+    logits: NDArray[np.float32]
+    embedding: NDArray[np.float32]
+    tokens: NDArray[np.float32]
+
+
+def prepare(ecg: ECG) -> NDArray[np.float32]:
+    """Cleaned 12 leads at 100 Hz, first 10 s, in mV: (12, 1000). Leads that are not there and missing time are 0 mV."""
+    out = np.zeros((12, N_SAMPLES), np.float32)
+    present = [lead for lead in STANDARD_LEADS if lead in ecg.leads]
+    if present and ecg.n_samples:
+        span = int(round(N_SAMPLES / MODEL_FS_HZ * ecg.fs_hz))
+        cleaned = clean(ecg.select(tuple(present)).signal_mv[:, :span], ecg.fs_hz)[:, :N_SAMPLES]
+        # Beyond ±10 mV nothing is an ECG; a bound keeps a wrong gain from overflowing the network.
+        for row, lead in enumerate(present):
+            out[STANDARD_LEADS.index(lead), : cleaned.shape[1]] = np.clip(cleaned[row], -10, 10)
+    return out
+
+
+class Encoder:
+    """The trained network with its calibration. Loads once; not safe for use from several threads at a time."""
+
+    def __init__(self, network: EncoderNetwork, calibration: Calibration, digest: str) -> None:
+        self.network = network.eval()
+        self.calibration = calibration
+        #: SHA-256 of the weights file: what every artefact made with this encoder names.
+        self.hash = digest
+
+    @classmethod
+    def load(cls, path: str | Path | None = None) -> Encoder:
+        """The encoder in ``path`` (a folder with encoder.safetensors, encoder.json, calibration.json); built-in by default."""
+        from safetensors.torch import load_file
+
+        from encoders.network import EncoderConfig, EncoderNetwork
+
+        folder = Path(path) if path is not None else WEIGHTS
+        file = folder / "encoder.safetensors"
+        if not file.exists():
+            raise ArtefactError("The encoder weights are missing (encoder.safetensors); reinstall or run `ecg-assistant train`.")
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        card = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
+        if card["sha256"] != digest:
+            raise ArtefactError("The encoder weights differ from their card (sha256); reinstall or train again.")
+        network = EncoderNetwork(EncoderConfig(**{**card["network"], "widths": tuple(card["network"]["widths"])}))
+        network.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in load_file(file).items()})
+        return cls(network, Calibration.load(folder / "calibration.json", digest), digest)
+
+    def encode(self, ecgs: Sequence[ECG], batch: int = 32) -> list[Encoding]:
+        """One Encoding per recording, in order."""
+        return self.encode_arrays(np.stack([prepare(ecg) for ecg in ecgs]), batch) if ecgs else []
+
+    def encode_arrays(self, signals_mv: NDArray[np.floating], batch: int = 32) -> list[Encoding]:
+        """The same from prepared arrays (records, 12, 1000) in mV."""
+        import torch
+
+        out: list[Encoding] = []
+        with torch.inference_mode():
+            for start in range(0, len(signals_mv), batch):
+                x = torch.from_numpy(np.asarray(signals_mv[start : start + batch], dtype=np.float32))
+                logits, embeddings, tokens = (t.numpy() for t in self.network.encode(x))
+                probabilities = self.calibration.apply(logits)
+                out += [
+                    Encoding(probabilities[i], logits[i], embeddings[i], tokens[i]) for i in range(len(logits))
+                ]
+        return out
+
+
+def save_encoder(network: EncoderNetwork, folder: Path, card: dict[str, object]) -> str:
+    """Writes encoder.safetensors (half precision) and encoder.json; returns the hash. Calibration is fitted after it."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
+        for name, tensor in network.state_dict().items()
+    }
+    save_file(tensors, folder / "encoder.safetensors")
+    digest = hashlib.sha256((folder / "encoder.safetensors").read_bytes()).hexdigest()
+    text = json.dumps({"sha256": digest, "network": asdict(network.config), **card}, indent=1)
+    (folder / "encoder.json").write_text(text + "\n", encoding="utf-8")
+    return digest

@@ -1,0 +1,39 @@
+"""Scores over statements: AUROC, calibration error, bootstrap intervals."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+__all__ = ["auroc_per_statement", "calibration_error", "macro_auroc"]
+
+
+def auroc_per_statement(labels: NDArray[np.uint8], scores: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Area under the ROC curve of each column by ranks (Mann-Whitney), NaN where a column has one class only."""
+    out = np.full(labels.shape[1], np.nan)
+    for column in range(labels.shape[1]):
+        positive = labels[:, column] > 0
+        n1, n0 = int(positive.sum()), int((~positive).sum())
+        if n1 and n0:
+            ranks = rankdata(scores[:, column])
+            out[column] = (ranks[positive].sum() - n1 * (n1 + 1) / 2) / (n1 * n0)
+    return out
+
+
+def macro_auroc(labels: NDArray[np.uint8], scores: NDArray[np.float32]) -> float:
+    """Mean AUROC over the statements that have cases and non-cases."""
+    return float(np.nanmean(auroc_per_statement(labels, scores)))
+
+
+def calibration_error(labels: NDArray[np.uint8], probabilities: NDArray[np.float32], bins: int = 15) -> NDArray[np.float64]:
+    """Expected calibration error of each column: equal-width bins, gaps weighted by their share of recordings."""
+    out = np.zeros(labels.shape[1])
+    for column in range(labels.shape[1]):
+        p, y = probabilities[:, column], labels[:, column]
+        which = np.minimum((p * bins).astype(int), bins - 1)
+        for b in range(bins):
+            inside = which == b
+            if inside.any():
+                out[column] += inside.mean() * abs(p[inside].mean() - y[inside].mean())
+    return out

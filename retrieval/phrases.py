@@ -1,0 +1,122 @@
+"""How people name the statements: wordings by which a text query is understood, each with the codes it stands for.
+
+The names of the vocabulary itself are always understood and are not repeated here. A group ("bundle branch block") stands
+for all its codes: a case with any of them answers it.
+"""
+
+from __future__ import annotations
+
+from encoders.vocabulary import CODES, STATEMENTS, SUPERCLASSES, codes_in
+
+__all__ = ["PHRASES"]
+
+_ISCHAEMIA = tuple(c for c in CODES if c.startswith("ISC"))
+_INJURY = tuple(c for c in CODES if c.startswith("INJ"))
+_INFARCTION = tuple(c for c in codes_in("MI") if c not in _INJURY)
+_LATERAL_MI = ("LMI", "ALMI", "ILMI", "IPLMI")
+_POSTERIOR_MI = ("PMI", "IPMI", "IPLMI")
+
+_WORDINGS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
+    # rhythm
+    (("AFIB",), ("AF", "a-fib", "afib", "irregularly irregular rhythm", "fibrillating atria")),
+    (("AFLT",), ("flutter", "sawtooth flutter waves")),
+    (("AFIB", "AFLT"), ("atrial fibrillation or flutter",)),
+    (("SR",), ("normal rhythm", "regular sinus rhythm")),
+    (("STACH",), ("fast sinus rhythm", "fast heart rate")),
+    (("STACH", "SVTAC", "PSVT"), ("tachycardia", "rapid heart beat")),
+    (("SBRAD",), ("bradycardia", "slow heart rate", "slow sinus rhythm")),
+    (("SARRH",), ("respiratory arrhythmia", "irregular sinus rhythm")),
+    (("SVTAC", "PSVT"), ("SVT", "supraventricular tachycardias", "narrow complex tachycardia")),
+    (("SVARR",), ("supraventricular rhythm disturbance",)),
+    (("SVARR", "AFIB", "AFLT", "SARRH", "SVTAC", "PSVT", "BIGU", "TRIGU", "PVC", "PAC", "PRC(S)"), ("arrhythmia", "irregular rhythm")),
+    (("PACE",), ("pacemaker", "paced rhythm", "ventricular pacing", "pacing spikes", "paced")),
+    (("BIGU",), ("bigeminy",)),
+    (("TRIGU",), ("trigeminy",)),
+    # ectopy
+    (("PVC",), ("PVCs", "ventricular extrasystole", "ventricular extrasystoles", "VES", "ventricular ectopic beats",
+                "premature ventricular contraction", "premature ventricular contractions", "premature ventricular complexes")),
+    (("PAC",), ("PACs", "atrial extrasystole", "supraventricular extrasystoles", "atrial ectopic beats",
+                "premature atrial contraction", "premature atrial contractions", "premature atrial complexes")),
+    (("PVC", "PAC", "PRC(S)"), ("extrasystoles", "ectopic beats", "extra beats", "premature beats", "ectopy", "skipped beats")),
+    # conduction
+    (("CLBBB",), ("LBBB", "left bundle branch block")),
+    (("CRBBB",), ("RBBB", "right bundle branch block")),
+    (("CLBBB", "CRBBB", "ILBBB", "IRBBB"), ("bundle branch block", "BBB")),
+    (("IRBBB",), ("incomplete RBBB", "rsr' pattern in V1")),
+    (("ILBBB",), ("incomplete LBBB",)),
+    (("IVCD",), ("intraventricular conduction delay", "intraventricular block", "wide QRS", "broad QRS")),
+    (("LAFB",), ("left anterior hemiblock", "LAHB", "anterior fascicular block")),
+    (("LPFB",), ("left posterior hemiblock", "LPHB", "posterior fascicular block")),
+    (("LAFB", "LPFB"), ("fascicular block", "hemiblock")),
+    (("1AVB", "LPR"), ("first-degree AV block", "1st degree AV block", "first degree heart block", "AV block I",
+                       "long PR interval", "prolonged PR", "long PR")),
+    (("2AVB",), ("second-degree AV block", "2nd degree AV block", "second degree heart block", "Wenckebach", "Mobitz", "AV block II")),
+    (("3AVB",), ("third-degree AV block", "3rd degree AV block", "complete heart block", "complete AV block", "AV block III",
+                 "atrioventricular dissociation", "third degree heart block")),
+    (("1AVB", "2AVB", "3AVB"), ("AV block", "atrioventricular block", "heart block")),
+    (("2AVB", "3AVB"), ("high-grade AV block", "high grade heart block", "advanced AV block")),
+    (("WPW",), ("Wolff-Parkinson-White", "pre-excitation", "preexcitation", "delta wave", "delta waves", "accessory pathway")),
+    # infarction
+    (_INFARCTION, ("MI", "myocardial infarction", "heart attack", "infarct", "infarction", "old infarction", "infarct scar")),
+    (("IMI", "ILMI", "IPMI", "IPLMI"), ("inferior MI", "inferior infarct", "inferior infarction", "inferior wall infarction")),
+    (("AMI", "ASMI", "ALMI"), ("anterior MI", "anterior infarct", "anterior infarction", "anterior wall infarction", "LAD infarction")),
+    (("ASMI",), ("anteroseptal MI", "anteroseptal infarct", "anteroseptal infarction", "septal infarction", "septal MI")),
+    (("ALMI",), ("anterolateral MI", "anterolateral infarct", "anterolateral infarction")),
+    (_LATERAL_MI, ("lateral MI", "lateral infarct", "lateral infarction", "lateral wall infarction")),
+    (("ILMI", "IPLMI"), ("inferolateral MI", "inferolateral infarction")),
+    (_POSTERIOR_MI, ("posterior MI", "posterior infarct", "posterior infarction", "posterior wall infarction")),
+    (("QWAVE",), ("Q waves", "pathological Q waves", "Q wave")),
+    (_INJURY, ("subendocardial injury", "myocardial injury", "injury current")),
+    # ST and T
+    (("STE_", *_INJURY), ("ST elevation", "elevated ST segment", "ST segment elevation", "STEMI", "acute infarction", "acute MI")),
+    (("STE_",), ("unspecific ST elevation",)),
+    (("STD_", *_ISCHAEMIA), ("ST depression", "depressed ST segment", "ST segment depression")),
+    (_ISCHAEMIA, ("ischaemia", "ischemia", "ischemic changes", "myocardial ischemia", "myocardial ischaemia", "ischaemic changes",
+                  "coronary ischemia")),
+    (("ISCAL", "ISCAN", "ISCAS"), ("anterior ischemia", "anterior ischaemia")),
+    (("ISCIN", "ISCIL"), ("inferior ischemia", "inferior ischaemia")),
+    (("ISCLA", "ISCAL", "ISCIL"), ("lateral ischemia", "lateral ischaemia")),
+    (("INVT",), ("T wave inversion", "inverted T wave", "negative T waves", "T inversion")),
+    (("NDT", "NT_", "LOWT", "INVT", "TAB_"), ("T wave changes", "T wave abnormalities", "abnormal T waves")),
+    (("LOWT",), ("flat T waves", "T wave flattening")),
+    (("NST_", "STD_", "STE_", "NDT", "NT_"), ("ST-T changes", "repolarisation abnormality", "repolarization abnormality",
+                                            "nonspecific ST-T changes")),
+    (("NST_", "STD_", "STE_"), ("ST changes", "ST segment changes")),
+    (("LNGQT",), ("long QT", "long QT syndrome", "prolonged QT", "QT prolongation", "prolonged QTc", "long QTc")),
+    (("DIG",), ("digoxin effect", "digitalis", "digoxin", "scooped ST segments")),
+    (("EL",), ("electrolyte disturbance", "hyperkalaemia", "hyperkalemia", "hypokalaemia", "hypokalemia", "drug effect")),
+    (("ANEUR",), ("ventricular aneurysm", "persistent ST elevation after infarction")),
+    # chambers and voltage
+    (("LVH", "VCLVH"), ("left ventricular enlargement", "thick left ventricle", "hypertensive heart", "left heart hypertrophy")),
+    (("RVH",), ("right ventricular enlargement", "right heart strain", "cor pulmonale")),
+    (("LVH", "RVH", "SEHYP", "VCLVH"), ("hypertrophy", "ventricular hypertrophy")),
+    (("LAO/LAE",), ("left atrial enlargement", "left atrial overload", "P mitrale", "left atrial abnormality")),
+    (("RAO/RAE",), ("right atrial enlargement", "right atrial overload", "P pulmonale")),
+    (("LAO/LAE", "RAO/RAE"), ("atrial enlargement", "enlarged atria")),
+    (("VCLVH", "HVOLT"), ("high voltage", "tall R waves")),
+    (("LVOLT",), ("low voltage", "low QRS voltage", "small QRS complexes")),
+    (("ABQRS",), ("abnormal QRS complex", "QRS abnormality")),
+    # superclasses
+    (("NORM",), ("normal", "healthy", "healthy heart", "no abnormality", "unremarkable ECG", "normal electrocardiogram", "normal tracing")),
+    (codes_in("CD"), ("conduction disturbance", "conduction disorder", "conduction defect", "conduction block")),
+    (codes_in("STTC"), ("ST/T changes",)),
+)
+
+
+def _all() -> dict[str, tuple[str, ...]]:
+    out: dict[str, tuple[str, ...]] = {}
+    for statement in STATEMENTS:
+        out[statement.name.lower()] = (statement.code,)
+        if statement.code not in ("EL", "SR", "MI"):  # too short to be meant where they stand
+            out[statement.code.lower()] = (statement.code,)
+    out["sr"] = ("SR",)
+    for codes, wordings in _WORDINGS:
+        for wording in wordings:
+            out[wording.lower()] = codes
+    for name in SUPERCLASSES:
+        out.setdefault(name.lower(), codes_in(name))
+    return out
+
+
+#: Wording in lower case → the codes it stands for, all in the vocabulary.
+PHRASES: dict[str, tuple[str, ...]] = _all()

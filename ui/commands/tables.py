@@ -1,0 +1,177 @@
+"""``ecg-assistant predict`` and ``ecg-assistant measure``: many recordings in, one table out."""
+
+from __future__ import annotations
+
+import argparse
+import glob
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from encoders.errors import EcgAssistantError, QueryError
+from ui.commands import options
+from ui.commands.output import progress, quiet_stdout, table_rows_to
+
+if TYPE_CHECKING:
+    from encoders.ecg import ECG
+    from encoders.encode import Encoder
+
+__all__ = ["add", "expand"]
+
+BATCH = 32
+PREDICT_EXAMPLES = """
+ecg-assistant predict recording.hea --out table.csv
+ecg-assistant predict 'ward/*.hea' more.csv --fs 500 --unit mV --out table.csv
+ecg-assistant predict list.txt --out table.csv        (one recording per line)
+"""
+MEASURE_EXAMPLES = """
+ecg-assistant measure demo:normal demo:lbbb --out table.csv
+ecg-assistant measure 'ward/*.hea' --out table.csv
+"""
+
+
+def add(commands: Any) -> None:
+    """Adds the commands."""
+    many = "recordings: files, globs in quotes, demo:NAME, or a .txt list with one recording per line"
+    predict = options.add_parser(
+        commands, "predict", "statement probabilities of many recordings, as a table", PREDICT_EXAMPLES,
+        "One row per recording: record, the calibrated probability of each of the 71 SCP codes, usable, error.",
+    )  # fmt: skip
+    measure = options.add_parser(
+        commands, "measure", "measurements of many recordings, as a table", MEASURE_EXAMPLES,
+        "One row per recording: record, every measurement (empty where not measurable), usable, error.",
+    )  # fmt: skip
+    for parser, run in ((predict, run_predict), (measure, run_measure)):
+        parser.add_argument("files", nargs="+", metavar="FILE", help=many)
+        parser.add_argument("--out", metavar="TABLE.csv", help="where the table goes; stdout where left out")
+        options.add_recording_options(parser)
+        parser.set_defaults(run=run)
+
+
+def expand(words: Sequence[str]) -> list[str]:
+    """Recordings named by files, globs, demo names and .txt lists, in order, each once.
+
+    Of the files of one WFDB record only the header is kept. A plain name stays even where no such file is, so that it
+    gets its row with its error. Raises QueryError where nothing is named, or a list or glob holds nothing.
+    """
+    found: list[str] = []
+    for word in words:
+        if word.lower().endswith(".txt"):
+            found += _listed(Path(word))
+        elif glob.has_magic(word) and not Path(word).exists():
+            hits = sorted(hit for hit in glob.glob(word, recursive=True) if Path(hit).is_file())
+            if not hits:
+                raise QueryError(f"No file fits the pattern {Path(word).name!r}; check the folder and the pattern.")
+            found += hits
+        else:
+            found.append(word)
+    names = set(found)
+    kept = [name for name in found if not (name.endswith((".dat", ".mat")) and f"{name[:-4]}.hea" in names)]
+    return list(dict.fromkeys(kept))
+
+
+def _listed(file: Path) -> list[str]:
+    try:
+        lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError):
+        raise QueryError(f"The list {file.name!r} cannot be read; give a text file with one recording per line.") from None
+    lines = [line for line in lines if line and not line.startswith("#")]
+    if not lines:
+        raise QueryError(f"The list {file.name!r} is empty; write one recording per line.")
+    # A list travels with its recordings: names are looked up beside it, unless they are found from here.
+    return [
+        line if line.startswith("demo:") or Path(line).exists() or Path(line).is_absolute() else str(file.parent / line)
+        for line in lines
+    ]
+
+
+def _why(error: Exception) -> str:
+    """One line for the table's error column; what was not foreseen is named by its kind, never by a traceback."""
+    if isinstance(error, EcgAssistantError):
+        return " ".join(str(error).split())
+    return f"The recording could not be processed ({type(error).__name__}); check the file."
+
+
+def _attempts(names: Sequence[str], args: argparse.Namespace, what: str) -> Iterator[tuple[str, ECG | None, str, str]]:
+    """(name, recording or None, "true"/"false" for usable, error) for every name, with progress."""
+    from encoders.gate import check
+
+    for name in progress(names, what):
+        try:
+            ecg = options.read_recording(name, args)
+            usable = check(ecg).usable
+        except Exception as error:  # one broken file must never stop a run over thousands
+            yield name, None, "false", _why(error)
+        else:
+            yield name, ecg, "true" if usable else "false", ""
+
+
+def _summary(failed: int, total: int) -> None:
+    if failed:
+        print(f"{failed} of {total} recordings could not be read; the column error says why.", file=sys.stderr)
+
+
+def run_predict(args: argparse.Namespace) -> int:
+    """Writes the table of probabilities, reading ahead one batch at a time."""
+    from encoders.encode import Encoder
+    from encoders.vocabulary import CODES
+
+    names = expand(args.files)
+    with quiet_stdout():
+        encoder = Encoder.load()
+    failed = 0
+
+    def rows() -> Iterator[list[str]]:
+        nonlocal failed
+        batch: list[tuple[str, ECG | None, str, str]] = []
+        for attempt in _attempts(names, args, "predict"):
+            batch.append(attempt)
+            if len(batch) == BATCH:
+                yield from _predicted(encoder, batch)
+                batch = []
+            failed += attempt[1] is None
+        yield from _predicted(encoder, batch)
+
+    table_rows_to(args.out, ["record", *CODES, "usable", "error"], rows())
+    _summary(failed, len(names))
+    return 0
+
+
+def _predicted(encoder: Encoder, batch: Sequence[tuple[str, ECG | None, str, str]]) -> Iterator[list[str]]:
+    from encoders.vocabulary import CODES
+
+    readable = [ecg for _, ecg, _, _ in batch if ecg is not None]
+    encodings = iter(encoder.encode(readable))
+    for name, ecg, usable, error in batch:
+        if ecg is None:
+            yield [name, *[""] * len(CODES), usable, error]
+        else:
+            yield [name, *(f"{p:.6f}" for p in next(encodings).probabilities), usable, error]
+
+
+def run_measure(args: argparse.Namespace) -> int:
+    """Writes the table of measurements."""
+    from encoders.measure import measure
+    from encoders.measurements import MEASUREMENT_NAMES
+
+    names = expand(args.files)
+    failed = 0
+
+    def rows() -> Iterator[list[str]]:
+        nonlocal failed
+        for name, ecg, usable, error in _attempts(names, args, "measure"):
+            values: list[float | None] = [None] * len(MEASUREMENT_NAMES)
+            if ecg is not None:
+                try:
+                    measured = measure(ecg)
+                    values = [measured.value(m) for m in MEASUREMENT_NAMES]
+                except Exception as failure:  # as above: the row says so and the run goes on
+                    usable, error = "false", _why(failure)
+            failed += bool(error)
+            yield [name, *("" if v is None or math.isnan(v) else f"{v:.4g}" for v in values), usable, error]
+
+    table_rows_to(args.out, ["record", *MEASUREMENT_NAMES, "usable", "error"], rows())
+    _summary(failed, len(names))
+    return 0

@@ -1,0 +1,143 @@
+"""``ecg-assistant evaluate`` and ``ecg-assistant train``: the long jobs. Both can be interrupted and taken up again."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from encoders.errors import QueryError
+from ui.commands import options
+from ui.commands.output import quiet_stdout, write_json
+
+__all__ = ["add"]
+
+EVALUATE_EXAMPLES = """
+ecg-assistant evaluate ptb-xl --folds 9
+ecg-assistant evaluate ptb-xl --folds 9 --out scores --json
+"""
+TRAIN_EXAMPLES = """
+ecg-assistant train all ptb-xl --run run
+ecg-assistant train encoder ptb-xl --run run --epochs 24 --seed 0
+ecg-assistant train library ptb-xl --run run
+ecg-assistant train decision ptb-xl --run run
+ecg-assistant train language --run run --steps 2000
+ecg-assistant train align ptb-xl --run run --base path/or/name
+"""
+STEPS = ("encoder", "library", "decision", "language", "align", "all")
+
+
+def _at_least_one(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not accepted; give a whole number from 1 up")
+    return value
+
+
+def _folds(text: str) -> tuple[int, ...]:
+    try:
+        folds = tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError:
+        folds = ()
+    if not folds or not all(1 <= fold <= 10 for fold in folds):
+        raise argparse.ArgumentTypeError(f"{text!r} are no folds; give numbers from 1 to 10 with commas, e.g. 9")
+    return folds
+
+
+def add(commands: Any) -> None:
+    """Adds the commands."""
+    evaluate = options.add_parser(
+        commands, "evaluate", "score the shipped models on folds of PTB-XL", EVALUATE_EXAMPLES,
+        "Scores that belong in a report: AUROC, calibration, referral by age and sex, stated findings, answers, retrieval."
+        " Fold 9 was set aside for this; folds 1-8 trained the encoder and fold 10 is nobody's.",
+    )  # fmt: skip
+    evaluate.add_argument("ptbxl", metavar="PTBXL_DIR", help="folder with ptbxl_database.csv and records100")
+    evaluate.add_argument("--folds", type=_folds, default=(9,), metavar="N[,N]", help="folds to score (9)")
+    evaluate.add_argument("--out", metavar="DIR", help="also write the scores there")
+    options.add_json(evaluate)
+    evaluate.set_defaults(run=run_evaluate)
+    train = options.add_parser(
+        commands, "train", "train one part of the chain, or all of it", TRAIN_EXAMPLES,
+        "encoder → library → decision → language → align; every part names the encoder it was made with, so a new encoder"
+        " needs all that follows it (`train all`). Working files stay under --run, where a killed job is taken up again.",
+    )  # fmt: skip
+    train.add_argument("what", choices=STEPS, help="which part")
+    train.add_argument("ptbxl", metavar="PTBXL_DIR", nargs="?", help="folder with ptbxl_database.csv and records100")
+    train.add_argument("--run", dest="run_dir", metavar="DIR", default="run", help="folder for working files (run)")
+    train.add_argument("--out", metavar="DIR", help="folder for what ships, instead of the installed package's own folders")
+    train.add_argument("--epochs", type=_at_least_one, default=24, help="epochs of the encoder (24)")
+    train.add_argument("--steps", type=_at_least_one, help="steps of the language model's base, or of its alignment")
+    train.add_argument("--base", metavar="MODEL", help="any transformers causal language model, by folder or name, to align")
+    train.add_argument("--seed", type=int, default=0, help="seed (0)")
+    train.set_defaults(run=run_train, may_download=True)
+
+
+def _ptbxl(folder: str | None) -> Path:
+    if folder is None:
+        raise QueryError("This step reads PTB-XL; give its folder after the step's name.")
+    path = Path(folder)
+    if not (path / "ptbxl_database.csv").is_file():
+        raise QueryError(f"There is no ptbxl_database.csv in {path.name!r}; give the folder of an unpacked PTB-XL.")
+    return path
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    """Scores and prints."""
+    folder = _ptbxl(args.ptbxl)
+    with quiet_stdout():
+        from assistant.evaluate import evaluate
+
+        scores = evaluate(folder, args.folds, Path(args.out) if args.out else None)
+    if args.json:
+        write_json(scores)
+    else:
+        print("\n".join(_lines(scores)))
+    return 0
+
+
+def _lines(scores: Any, indent: str = "") -> list[str]:
+    """Nested scores as indented lines."""
+    lines = []
+    for name, value in scores.items():
+        if isinstance(value, dict):
+            lines += [f"{indent}{name}", *_lines(value, indent + "  ")]
+        else:
+            lines.append(f"{indent}{name:<{max(1, 40 - len(indent))}} {f'{value:.4f}' if isinstance(value, float) else value}")
+    return lines
+
+
+def run_train(args: argparse.Namespace) -> int:
+    """Runs one step of the chain, or all of them in order."""
+    if args.base is not None and args.what != "align":
+        raise QueryError(f"--base goes with `train align`, not with `train {args.what}`; leave it out.")
+    run_dir = Path(args.run_dir)
+    if args.what == "language":
+        from assistant.language.base import pretrain
+
+        pretrain(run_dir / "language", steps=args.steps or 2000, seed=args.seed)
+        return 0
+    folder = _ptbxl(args.ptbxl)
+    from assistant import chain
+    from encoders.encode import Encoder
+
+    places = chain.Places(folder, run_dir)
+    if args.out is not None:
+        out = Path(args.out)
+        places = chain.Places(folder, run_dir, *(out / part for part in ("encoder", "library", "decision", "language")))
+    if args.what == "all":
+        chain.train_all(places, epochs=args.epochs, seed=args.seed)
+    elif args.what == "encoder":
+        chain.train_encoder_step(places, epochs=args.epochs, seed=args.seed)
+    else:
+        encoder = Encoder.load(places.encoder)
+        if args.what == "library":
+            chain.train_library(places, encoder)
+        elif args.what == "decision":
+            chain.train_decision(places, encoder)
+        else:
+            steps = {} if args.steps is None else {"lora_steps": args.steps}
+            chain.train_language(places, encoder, base=args.base, seed=args.seed, **steps)
+    return 0

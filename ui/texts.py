@@ -1,0 +1,79 @@
+"""Every sentence that the page and the service show of their own, in one place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = [
+    "ANALYSE",
+    "ASK_FIRST",
+    "ASK_PLACEHOLDER",
+    "BANNER",
+    "CHAT_EMPTY",
+    "CONFIDENCE_NOTE",
+    "DROP_LABEL",
+    "EMPTY",
+    "EXAMPLE_ANSWER",
+    "EXAMPLE_CASES",
+    "EXAMPLE_REPORT",
+    "INTENDED_USE",
+    "QUESTIONS",
+    "REFERRAL_LEAD",
+    "SERVICE_DESCRIPTION",
+    "TITLE",
+    "UNFORESEEN",
+]
+
+TITLE = "ECG assistant"
+INTENDED_USE = (
+    "For adults and resting 12-lead recordings; drafts for a clinician to review; no treatment advice. It never rules out an"
+    " acute infarction."
+)
+BANNER = "Unconfirmed draft"
+ANALYSE = "Analyse"
+DROP_LABEL = "Own recording (.hea with .dat, or .csv)"
+EMPTY = "Pick a demo recording or drop one of your own, then press Analyse."
+CHAT_EMPTY = "Analyse a recording, then ask about it: rate, rhythm, intervals, a finding and why, similar cases."
+ASK_PLACEHOLDER = "Ask about this recording"
+ASK_FIRST = "Analyse a recording first; questions are answered about that recording only."
+QUESTIONS = ("What is the rhythm?", "How long is the QRS complex?", "Is there ischemia?", "What is not assessed?")
+REFERRAL_LEAD = "Handed over to a human"
+CONFIDENCE_NOTE = (
+    "Probabilities are calibrated on patients that no training saw. Guarantees are pooled over statements and hold for"
+    " recordings like those. “Cannot be judged” is neither present nor absent."
+)
+UNFORESEEN = "Something went wrong on the server's side; the recording was not judged."
+SERVICE_DESCRIPTION = (
+    "Reads a resting 12-lead electrocardiogram of an adult, drafts a report for a clinician to review, answers questions"
+    " about it and finds similar past cases. A referral is an answer, too: it says why nothing was stated, and what is known"
+    " all the same. Errors are `{\"error\": one sentence}`. Uploads are removed as soon as they are read. "
+) + INTENDED_USE
+
+EXAMPLE_REPORT: dict[str, Any] = {
+    "status": "draft",
+    "reasons": [],
+    "quality": {"verdict": "usable", "score": 0.97, "reasons": [], "flags": [], "bad_leads": []},
+    "measurements": {
+        "rate_bpm": {"value": 104.0, "unit": "/min", "beats": 17, "leads": ["II"], "reliability": 0.98, "note": ""}
+    },
+    "findings": [
+        {"code": "AFIB", "name": "atrial fibrillation", "probability": 0.97, "state": "present", "urgency": "urgent"}
+    ],
+    "sections": {"rhythm": [{"text": "Atrial fibrillation.", "evidence": ["F:AFIB"]}]},
+    "impression": [{"text": "Atrial fibrillation with a ventricular rate of 104/min.", "evidence": ["F:AFIB", "M:rate_bpm"]}],
+    "cases": [{"id": "C:12345", "similarity": 0.93, "age_years": 71, "sex": "M", "statements": {"AFIB": 0.0}}],
+    "versions": {"schema": "1"},
+}
+EXAMPLE_ANSWER: dict[str, Any] = {
+    "status": "answer",
+    "text": "The QRS complex lasts 142 ms [M:qrs_ms].",
+    "values": ["142 ms"],
+    "confidence": 0.95,
+    "evidence": ["M:qrs_ms"],
+    "reasons": [],
+}
+EXAMPLE_CASES: dict[str, Any] = {
+    "cases": [{"id": "C:12345", "similarity": 0.93, "age_years": 71, "sex": "F", "statements": {"CLBBB": 100.0}}],
+    "k": 10,
+    "where": "age>60 and sex=F",
+}
