@@ -7,20 +7,18 @@ Each step keeps its working files under ``run`` and can be resumed; what ships i
 from __future__ import annotations
 
 import json
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from encoders.encode import WEIGHTS as ENCODER_WEIGHTS
 from encoders.encode import Encoder, save_encoder
 from encoders.evaluate import evaluate_encoder
-from encoders.measurements import MEASUREMENT_NAMES
-from encoders.ptbxl import SEXES, PtbXl, load_ptbxl
+from encoders.ptbxl import PtbXl, load_ptbxl
+from encoders.table import measure_table
 
 __all__ = ["ENCODER_RECIPE", "Places", "train_all", "train_decision", "train_encoder_step", "train_language", "train_library"]
 
@@ -44,33 +42,6 @@ class Places:
     @property
     def cache(self) -> Path:
         return self.run / "cache"
-
-
-def _measure_one(path: str) -> list[float]:
-    import wfdb
-
-    from encoders.ecg import STANDARD_LEADS
-    from encoders.ecg import ECG as Recording
-    from encoders.measure import measure
-
-    physical, fields = wfdb.rdsamp(path)
-    ecg = Recording(physical.T.astype(np.float32), float(fields["fs"]), STANDARD_LEADS)
-    found = measure(ecg)
-    return [np.nan if (v := found.value(name)) is None else float(v) for name in MEASUREMENT_NAMES]
-
-
-def measure_all(data: PtbXl, run: Path, workers: int = 2) -> NDArray[np.float32]:
-    """Measurements of every recording, float32 (n, names), NaN where not measurable; kept in ``run``."""
-    file = run / f"measurements-{len(data)}-{int(data.ids.sum())}.npy"
-    if file.exists():
-        return np.asarray(np.load(file))
-    paths = [str(data.path(int(i))) for i in data.ids]
-    with ProcessPoolExecutor(workers) as pool:
-        rows = list(tqdm(pool.map(_measure_one, paths, chunksize=64), total=len(paths), desc="measuring", disable=None))
-    out = np.array(rows, np.float32)
-    run.mkdir(parents=True, exist_ok=True)
-    np.save(file, out)
-    return out
 
 
 def train_encoder_step(places: Places, *, epochs: int = 24, seed: int = 0, commit: str = "") -> Encoder:
@@ -125,19 +96,15 @@ def out_of_fold_step(places: Places, data: PtbXl, encoder: Encoder) -> dict[str,
     return dict(load_file(file))
 
 
-def _rows(data: PtbXl, measured: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-    return {name: measured[:, i] for i, name in enumerate(MEASUREMENT_NAMES)}
-
-
 def train_library(places: Places, encoder: Encoder) -> None:
     """The built-in case library: folds 1-8 as the shipped encoder sees them."""
     from encoders.outoffold import encode_all
     from retrieval.build import build_from_ptbxl
 
     data = load_ptbxl(places.ptbxl, TRAIN_FOLDS)
-    measured = measure_all(data, places.run)
+    measured = measure_table(data, places.run)
     raw = encode_all(encoder.network, data.signals(places.cache))
-    build_from_ptbxl(data, raw.embeddings, _rows(data, measured), places.library, encoder.hash)
+    build_from_ptbxl(data, raw.embeddings, measured.columns(), places.library, encoder.hash)
 
 
 def train_decision(places: Places, encoder: Encoder) -> None:
@@ -154,7 +121,7 @@ def train_decision(places: Places, encoder: Encoder) -> None:
 
 
 def train_language(
-    places: Places, encoder: Encoder, *, base: str | None = None, base_steps: int = 2000, projector_steps: int = 300,
+    places: Places, encoder: Encoder, *, base: str | None = None, base_steps: int = 800, projector_steps: int = 300,
     lora_steps: int = 1500, seed: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
     """Base (unless one is named), projector and LoRA; writes what ships into ``places.language``."""
@@ -169,7 +136,7 @@ def train_language(
         pretrain(work, steps=base_steps, seed=seed)
     data = load_ptbxl(places.ptbxl, TRAIN_FOLDS)
     examples = alignment_set(
-        data, out_of_fold_step(places, data, encoder), measure_all(data, places.run), places.library, encoder.hash
+        data, out_of_fold_step(places, data, encoder), measure_table(data, places.run), places.library, encoder.hash
     )
     config = AlignConfig(projector_steps=projector_steps, lora_steps=lora_steps, seed=seed)
     source = Path(base) if base is not None else work / "base"
@@ -187,8 +154,3 @@ def train_all(places: Places, *, epochs: int = 24, seed: int = 0) -> None:
     train_library(places, encoder)
     train_decision(places, encoder)
     train_language(places, encoder, seed=seed)
-
-
-def sex_of(value: float) -> str | None:
-    """PTB-XL's sex column as F or M."""
-    return SEXES.get(int(value)) if value == value else None

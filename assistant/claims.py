@@ -76,9 +76,13 @@ class CertaintyClaim:
 
 @dataclass(frozen=True)
 class NormalClaim:
-    """``polarity``: present, probable, undetermined or absent ("this is not a normal ECG")."""
+    """``polarity``: present, probable, undetermined, not assessed or absent ("this is not a normal ECG").
+
+    ``otherwise``: it was called otherwise normal, so that other findings may stand beside it.
+    """
 
     polarity: str = "present"
+    otherwise: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,10 +101,14 @@ class FixedClaim:
 
 @dataclass(frozen=True)
 class DefinitionClaim:
-    """A sentence equal to the criteria of a statement (``code``), or to the citation of one."""
+    """A sentence equal to the criteria of a statement (``code``), or to the citation of one.
+
+    ``named``: the statement's name or "Criteria" stands before it, so that it does not read as a remark on this ECG.
+    """
 
     code: str
     citation: bool = False
+    named: bool = False
 
 
 @dataclass(frozen=True)

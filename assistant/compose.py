@@ -13,7 +13,6 @@ from random import Random
 from assistant.evidence import PRESENT, UNDETERMINED, Evidence
 from assistant.frames import (
     CLOSINGS,
-    FIXED,
     HEDGED_FRAMES,
     RATE_FRAMES,
     STATED_FRAMES,
@@ -21,8 +20,9 @@ from assistant.frames import (
     URGENT_UNDETERMINED_FRAMES,
     Sentence,
 )
+from assistant.lexicon import GROUPS
 from assistant.phrasing import (
-    CERTAIN,
+    RHYTHMS,
     SECTION_MEASUREMENTS,
     TOPICS,
     View,
@@ -50,6 +50,10 @@ _HEADINGS = {
     "st-t": "ST-T",
     "form": "Form",
 }
+#: Repeating patterns of early beats: the rhythm only where no other is stated.
+_PATTERNS = frozenset(("BIGU", "TRIGU"))
+#: Findings that prose joins to the rhythm: "Sinus rhythm with first-degree AV block".
+_JOINED = ("1AVB", "2AVB", "LPR", "PVC", "PAC", "PRC(S)", "BIGU", "TRIGU", "CRBBB", "CLBBB", "IRBBB", "LAFB")
 #: Families that are named as a whole where three or more members are open and none is stated.
 _FAMILIES = ("myocardial infarction", "ischaemia", "subendocardial injury")
 
@@ -75,7 +79,7 @@ def impression(evidence: Evidence, rng: Random | None, style: str = "prose") -> 
     rest = [c for c in present if c not in critical and c != "NORM"]
     if critical:
         body += _stated(view, critical, rng, style)
-    rhythm = [c for c in rest if c in TOPICS["rhythm"]]
+    rhythm = [c for c in rest if c in RHYTHMS and (c not in _PATTERNS or not any(r in RHYTHMS - _PATTERNS for r in rest))]
     others = [c for c in rest if c not in rhythm]
     lead, others = _rhythm(view, rhythm, others, rng, style)
     body += lead
@@ -98,7 +102,7 @@ def impression(evidence: Evidence, rng: Random | None, style: str = "prose") -> 
 
 def _topic_order(codes: Sequence[str], rng: Random | None) -> list[str]:
     """Topics with one of these codes; urgent ones first (always for the renderer, mostly otherwise)."""
-    topics = [t for t in _HEADINGS if t != "rhythm" and any(c in TOPICS[t] for c in codes)]
+    topics = [t for t in _HEADINGS if any(c in TOPICS[t] for c in codes)]
     if rng is None or rng.random() < 0.8:
         topics.sort(key=lambda t: all(statement(c).urgency != "urgent" for c in codes if c in TOPICS[t]))
     return topics
@@ -150,17 +154,19 @@ def _rhythm(
     ordered = sorted(rhythm, key=lambda c: (view.doubtful(c), c not in ("SR", "AFIB", "AFLT")))
     claims = [f"F:{c}" for c in ordered]
     if style == "structured":
-        text = joined([item(view, c, rng) for c in ordered], rng)
+        ordered += sorted((c for c in left if c in TOPICS["rhythm"]), key=view.doubtful)
+        claims, left = [f"F:{c}" for c in ordered], [c for c in left if c not in ordered]
+        text = joined([item(view, c, rng) for c in sorted(ordered, key=view.doubtful)], rng)
         if rate is not None:
-            text += f", rate {'[rate_bpm]'}"
+            text += ", rate [rate_bpm]"
             claims.append("M:rate_bpm")
-        return [sentence(f"{_HEADINGS['rhythm']}: {text}.", tuple(claims))], left
+        return [sentence(f"Rhythm: {text}.", tuple(claims))], left
     text = joined([item(view, c, rng) for c in ordered], rng)
     if rate is not None and (rng is None or rng.random() < 0.75):
         frame = RATE_FRAMES[0] if rng is None else rng.choice(RATE_FRAMES)
         text = frame.replace("{x}", text).replace("{v}", "[rate_bpm]")
         claims.append("M:rate_bpm")
-    joinable = [c for c in left if c in ("1AVB", "2AVB", "LPR", "PVC", "PAC", "PRC(S)", "CRBBB", "CLBBB", "IRBBB", "LAFB")]
+    joinable = [c for c in left if c in _JOINED]
     if joinable and style == "prose" and (rng is None or rng.random() < 0.6):
         tail = sorted(joinable if rng is None else joinable[: rng.randint(1, 2)], key=view.doubtful)
         text += f" with {joined([item(view, c, rng) for c in tail], None)}"
@@ -177,8 +183,10 @@ def _measured(view: View, present: Sequence[str], rng: Random | None) -> list[Se
     said = []
     for name, carriers in SECTION_MEASUREMENTS.items():
         word = view.words.get(name)
-        if name == "rate_bpm" or word in (None, "normal", "not measurable") or any(c in present for c in carriers):
+        if name == "rate_bpm" or word in (None, "normal") or any(c in present for c in carriers):
             continue
+        if name == "qtc_ms" and word == "short":
+            continue  # the 2009 limit of 390 ms calls many healthy people short: told in its section, no finding by itself
         if rng is None or rng.random() < 0.5:
             said.append(measured_sentence(view, name, rng))
     return said
@@ -186,8 +194,6 @@ def _measured(view: View, present: Sequence[str], rng: Random | None) -> list[Se
 
 def _open(view: View, present: Sequence[str], rng: Random | None) -> list[Sentence]:
     """Critical and urgent statements that cannot be judged; a family as a whole where three or more of it are open."""
-    from assistant.lexicon import GROUPS
-
     codes = [f.code for f in view.evidence.in_state(UNDETERMINED) if statement(f.code).urgency in ("critical", "urgent")]
     said: list[Sentence] = []
     for family in _FAMILIES:
@@ -249,7 +255,16 @@ def sections(evidence: Evidence, earlier: Evidence | None = None) -> dict[str, l
         framed("Not assessed: {x}.", [name_of(f.code, None)], (f.id,), None) for f in evidence.in_state("not assessed")
     ]
     made["not assessed"].append(Sentence(fixed("acute", None)))
-    order = ("rhythm", "rate and intervals", "axis", "conduction", "chambers", "infarction and ST-T", "comparison", "not assessed")
+    order = (
+        "rhythm",
+        "rate and intervals",
+        "axis",
+        "conduction",
+        "chambers",
+        "infarction and ST-T",
+        "comparison",
+        "not assessed",
+    )
     return {name: made[name] for name in order}
 
 
@@ -260,6 +275,3 @@ def _undetermined(view: View, codes: Sequence[str]) -> list[Sentence]:
         frame = (URGENT_UNDETERMINED_FRAMES if pressing else UNDETERMINED_FRAMES)[0]
         said += [framed(frame, [name_of(c, None)], (f"F:{c}",), None) for c in part]
     return said
-
-
-assert 0 < CERTAIN < 1

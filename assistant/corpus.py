@@ -1,7 +1,7 @@
 """The language model's reading matter: prompts from evidence, targets from the writer, questions in many wordings.
 
 Layout of a prompt: the slots of the ECG's tokens, the evidence in words, ``<|report|>`` or ``<|question|>`` with the question,
-``<|answer|>``. The target ends with ``<|end|>``.
+``<|answer|>``. Whoever encodes the target closes it with ``<|end|>``.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from assistant.answers import answer, asked_group, case_counts
+from assistant.answers import answer
+from assistant.bare import asked_group, case_counts, query_codes
 from assistant.compose import STYLES, impression
 from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Evidence
 from assistant.intents import Question
-from assistant.lexicon import CASE_PLACEHOLDERS, GROUPS, OTHER_PLACEHOLDERS, PLACEHOLDERS, synonyms
+from assistant.lexicon import CASE_PLACEHOLDERS, GROUPS, OTHER_PLACEHOLDERS, PLACEHOLDERS, find_phrases, synonyms
 from assistant.phrasing import CARRIERS, TOPICS, View, measurement_name, name_of
 from assistant.synonyms import GROUP_SYNONYMS, MEASUREMENT_SYNONYMS
 from assistant.synthetic import random_codes, random_evidence
@@ -53,7 +54,7 @@ _MEASURED = {"rate_bpm": "rate", "pr_ms": "PR", "qrs_ms": "QRS", "qtc_ms": "QTc"
 
 @dataclass(frozen=True)
 class Example:
-    """A prompt and what the model is to write behind it; ``target`` ends with END."""
+    """A prompt and what the model is to write behind it (without END, which the encoding of targets adds)."""
 
     prompt: str
     target: str
@@ -83,7 +84,9 @@ def serialise(
     if with_findings:
         if evidence.quality.verdict == "limited" or (question is not None and question.intent == "quality"):
             parts.append(f"quality: {evidence.quality.verdict}.")
-        stated = [f"{statement(f.code).name} ({'probable' if view.doubtful(f.code) else 'certain'})" for f in evidence.in_state(PRESENT)]
+        stated = [
+            f"{statement(f.code).name} ({'probable' if view.doubtful(f.code) else 'certain'})" for f in evidence.in_state(PRESENT)
+        ]
         parts.append(f"present: {'; '.join(stated) or 'none'}.")
         if question is None or question.intent in ("summary", "normal"):
             rhythm = TOPICS["rhythm"] if not any(c in TOPICS["rhythm"] for c in view.present) else frozenset()
@@ -114,19 +117,20 @@ def serialise(
             parts.append(f"cases: {len(evidence.cases)}; {listed}.")
         else:
             parts.append("cases: none.")
-    if with_findings and question is not None and question.codes:
+    if with_findings and question is not None and (question.codes or question.intent == "query"):
         parts.append(f"asked: {_asked(view, question)}.")
     return " ".join(parts)
 
 
 def _asked(view: View, question: Question) -> str:
     """State of what a question names: a group by its name and its open members, single statements one by one."""
-    group = asked_group(question.codes)
+    codes = query_codes(question)
+    group = asked_group(codes) if question.codes else "abnormality"
     if group is None:
         return "; ".join(f"{statement(c).name} {_state_word(view, c)}" for c in question.codes[:6])
-    state = view.state_of_any(question.codes)
-    opened = [f.code for f in view.evidence.in_state(UNDETERMINED) if f.code in question.codes][:4]
-    named = [f.code for f in view.evidence.in_state(PRESENT) if f.code in question.codes]
+    state = view.state_of_any(codes)
+    opened = [f.code for f in view.evidence.in_state(UNDETERMINED) if f.code in codes and f.code != "NORM"][:4]
+    named = [f.code for f in view.evidence.in_state(PRESENT) if f.code in codes]
     members = [f"{statement(c).name} {_state_word(view, c)}" for c in (*named, *opened)]
     return "; ".join((f"{group} {state}", *members))
 
@@ -184,14 +188,9 @@ def example(
     source = truth if mode == "tokens" and truth is not None else evidence
     if mode in ("tokens", "both") and source.cases:
         source = replace(source, cases=())
-    if question is None:
-        said = impression(source, rng, rng.choice(STYLES))
-    else:
-        said = answer(source, question, rng, second)
+    said = impression(source, rng, rng.choice(STYLES)) if question is None else answer(source, question, rng, second)
     recordings = 2 if second is not None else 1
-    return Example(
-        prompt(evidence, question, mode, ecg_slots, recordings, second), " " + " ".join(s.text for s in said) + END
-    )
+    return Example(prompt(evidence, question, mode, ecg_slots, recordings, second), " " + " ".join(s.text for s in said))
 
 
 # Questions ------------------------------------------------------------------------------------------------------------
@@ -200,11 +199,16 @@ def example(
 _KINDS: dict[str, int] = {
     "verify": 30, "verify_group": 9, "verify_two": 4, "choose": 8, "query": 9, "query_all": 3, "measurement": 8,
     "measurement_judged": 7, "measurement_two": 2, "normal": 6, "summary": 5, "explain": 4, "cases": 3, "quality": 2,
-    "certainty": 3, "define": 3, "out_of_scope": 4, "unclear": 2,
+    "certainty": 3, "define": 3, "out_of_scope": 1, "unclear": 1,
 }  # fmt: skip
 _INTENT_OF = {"verify_group": "verify", "verify_two": "verify", "query_all": "query", "measurement_judged": "measurement",
               "measurement_two": "measurement"}  # fmt: skip
-_GROUP_NAMES = tuple(g for g in GROUPS if g not in ("abnormality", "diagnostic", "form", "rhythm", "chamber abnormality"))
+#: Groups whose own name means the group and not one statement of it.
+_GROUP_NAMES = tuple(
+    g
+    for g in GROUPS
+    if g not in ("abnormality", "diagnostic", "form", "rhythm", "chamber abnormality") and find_phrases(g)[0].phrase.value == g
+)
 _QUERY_GROUPS = (*_GROUP_NAMES, "rhythm", "form", "diagnostic")
 _ASKED_MEASUREMENTS = ("rate_bpm", "pr_ms", "qrs_ms", "qt_ms", "qtc_ms", "axis_deg")
 _ASKED_WORDS: dict[str, tuple[str, ...]] = {
@@ -289,8 +293,8 @@ def _question(view: View, kind: str, wordings: Sequence[str], rng: Random) -> Qu
         with_present = [g for g in names if any(c in view.present for c in GROUPS[g])] if rng.random() < 0.5 else []
         group = rng.choice(with_present or names)
         codes, filled["g"] = GROUPS[group], _group_name(group, rng)
-    elif kind == "query_all":
-        codes = GROUPS["abnormality"]
+    elif kind == "normal":
+        codes = ("NORM",)
     elif kind.startswith("measurement"):
         pool = tuple(_ASKED_WORDS) if kind == "measurement_judged" else _ASKED_MEASUREMENTS
         name = rng.choice(pool) if rng.random() < 0.85 or kind == "measurement_judged" else rng.choice(MEASUREMENT_NAMES)
@@ -301,6 +305,8 @@ def _question(view: View, kind: str, wordings: Sequence[str], rng: Random) -> Qu
             filled["w"] = word if word in _ASKED_WORDS[name] and rng.random() < 0.4 else rng.choice(_ASKED_WORDS[name])
             if "too {w}" in template:
                 filled["w"] = filled["w"].removeprefix("too ")
+            if filled["w"] in ("prolonged", "long") and name in ("pr_ms", "qtc_ms"):
+                codes = ("LPR",) if name == "pr_ms" else ("LNGQT",)  # as the question parser reads it
         if kind == "measurement_two":
             second = rng.choice([m for m in _ASKED_MEASUREMENTS if m != name])
             measurements = (name, second)
@@ -312,6 +318,8 @@ def _question(view: View, kind: str, wordings: Sequence[str], rng: Random) -> Qu
         rng.shuffle(shuffled)
         codes = tuple(shuffled)
         filled.update(zip("xyz", (_asked_name(c, rng) for c in codes), strict=False))
+        if codes == ("PRC(S)",):  # "premature beats" of no stated origin: any of them answers
+            codes = GROUPS["premature beats"]
     text = template
     for slot, value in filled.items():
         text = text.replace("{" + slot + "}", value)
@@ -355,7 +363,9 @@ def pretraining_text(rng: Random) -> str:
     evidence = random_evidence(rng)
     mode = "evidence"
     if draw < 0.12:
-        later = random_evidence(rng, _altered(evidence, rng))
+        later = random_evidence(rng, _altered(evidence, rng), _skipped(evidence))
+        if not (evidence.quality.usable and later.quality.usable):  # a comparison needs two recordings that can be read
+            return pretraining_text(rng)
         made = example(evidence, comparison(rng), mode, rng, later)
     elif draw < 0.45:
         made = example(evidence, None, mode, rng)
@@ -370,6 +380,10 @@ def _altered(evidence: Evidence, rng: Random) -> list[str]:
     return list(dict.fromkeys((*kept, *(c for c in random_codes(rng) if rng.random() < 0.3))))
 
 
+def _skipped(evidence: Evidence) -> frozenset[str]:
+    return frozenset(f.code for f in evidence.findings if f.state == NOT_ASSESSED)
+
+
 def _definition(rng: Random) -> str:
     s = rng.choice(STATEMENTS)
     name = name_of(s.code, rng)
@@ -379,7 +393,7 @@ def _definition(rng: Random) -> str:
         f"{QUESTION} {rng.choice(synonyms(s.code))} means?{ANSWER} {name[0].upper()}{name[1:]}.",
         f"{QUESTION} Criteria for {name}?{ANSWER} {s.criteria} Source: {s.citation}.",
     )
-    return rng.choice(forms) + END
+    return rng.choice(forms)
 
 
 def _covered() -> bool:

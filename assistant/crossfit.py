@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
-from assistant.decide import Settled, refer_many, settle
+from assistant.decide import STATES, Settled, refer_many, settle
 from assistant.risk import fit_risk
 from assistant.rules import RULES, Measured
 from encoders.calibrate import fit_calibration
@@ -65,7 +65,9 @@ def cross_fit_report(
     for fit, show in ((first, ~first), (~first, first)):
         curve = fit_calibration(scores[fit], labels[fit], "") if logits else None
         p_fit, p_show = (scores[fit], scores[show]) if curve is None else (curve.apply(scores[fit]), curve.apply(scores[show]))
-        thresholds = fit_risk(labels[fit], p_fit, **risks)
+        thresholds = fit_risk(
+            labels[fit], p_fit, present_risk=present_risk, absent_risk=absent_risk, critical_risk=critical_risk
+        )
         part = Measured(measured.values[show], measured.reliability[show], measured.female[show], measured.sex_known[show])
         settled = settle(p_show, part, thresholds)
         familiar = None
@@ -111,7 +113,7 @@ def cross_fit_report(
             **_missed(labels, states, assessed, ~critical, "other"),
             **_missed(labels, states, assessed, critical, "critical"),
         },
-        "states": {word: float((states == i).sum() / n) for i, word in enumerate(("present", "absent", "undetermined", "not assessed"))},
+        "states_per_recording": {word: float((states == i).sum() / n) for i, word in enumerate(STATES)},
         "conflicts": {rule.id: int(conflicts[:, r].sum()) for r, rule in enumerate(RULES) if conflicts[:, r].any()},
         "by_group": {
             name: {"recordings": int(which.sum()), "referred": float(referred[which].mean()), **_stated(labels, settled, which)}

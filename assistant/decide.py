@@ -7,28 +7,35 @@ calibration recordings from which the thresholds for any risk are computed on lo
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Conflict, Evidence, Finding
 from assistant.risk import CalibrationSummary, Thresholds, summarise, thresholds_for
-from assistant.rules import RULES, Measured, conflicts_of, doubts, fired, tabulate
+from assistant.rules import RELIABLE, RULES, Measured, conflicts_of, doubts, fired, tabulate
 from encoders.ecg import STANDARD_LEADS
 from encoders.errors import ArtefactError, QueryError
 from encoders.measurements import Measurements
 from encoders.quality import Quality
 from encoders.vocabulary import CODES, STATEMENTS
 
+if TYPE_CHECKING:
+    from encoders.criteria import Judgement
+
 __all__ = [
     "ADULT_YEARS",
     "STATES",
     "UNFAMILIAR_SHARE",
+    "Critical",
     "Decision",
     "Reason",
     "Settled",
+    "critical_remarks",
     "fit_decision",
     "refer_many",
     "referral_reasons",
@@ -43,6 +50,10 @@ _P, _A, _U, _N = range(4)
 ADULT_YEARS = 18
 #: Share of the calibration recordings that the distance threshold calls unlike anything known.
 UNFAMILIAR_SHARE = 0.01
+#: From here on ST levels follow from the conduction disorder, too (AHA/ACCF/HRS 2009, parts III and IV).
+_WIDE_QRS_MS = 120
+#: What the gate says where limb leads may not be what their names say.
+_SWAP_FLAGS = frozenset(("arm_swap_suspected", "limb_leads_inconsistent"))
 _FORMAT = 1
 _CRITICAL = np.array([s.urgency == "critical" for s in STATEMENTS])
 
@@ -85,13 +96,15 @@ def states(
     age: float | None,
     sex: str | None,
     quality: Quality,
+    familiarity: float = 1.0,
 ) -> tuple[tuple[Finding, ...], tuple[Conflict, ...]]:
     """Findings (71, in the order of CODES) and conflicts of one recording from its probabilities (71,).
 
     ``age`` in years and ``sex`` ("F", "M") may be None: limits that depend on sex then take the value that starts fewer
     conflicts; no rule of the table depends on age.
     On an unusable recording nothing is assessed. With swapped limb leads suspected only rhythm is read, since every
-    other statement depends on the direction of the leads (AHA/ACC/HRS 2007, part I).
+    other statement depends on the direction of the leads (AHA/ACC/HRS 2007, part I). On one that is unlike anything known
+    (``familiarity`` below UNFAMILIAR_SHARE) no promise holds, so nothing is settled.
     """
     p = np.asarray(probabilities, np.float64)
     if not quality.usable:
@@ -99,7 +112,7 @@ def states(
         return tuple(Finding(code, float(v), NOT_ASSESSED, reason) for code, v in zip(CODES, p, strict=True)), ()
     settled = settle(p[None], tabulate([measurements], [sex]), thresholds)
     conflicts = conflicts_of(settled.present[0], settled.fired[0], measurements)
-    swapped = "arm_swap_suspected" in quality.flags
+    swapped, strange = not _SWAP_FLAGS.isdisjoint(quality.flags), familiarity < UNFAMILIAR_SHARE
     findings = []
     for i, (code, value) in enumerate(zip(CODES, p, strict=True)):
         state = STATES[settled.states[0, i]]
@@ -107,17 +120,21 @@ def states(
         if settled.doubted[0, i]:
             named = [c.id for c in conflicts if f"F:{code}" in c.items]
             reason = f"in conflict ({', '.join(named)})" if named else _masked_by(i, settled.present[0])
+        elif strange and state in (PRESENT, ABSENT):
+            state, reason = UNDETERMINED, "the recording is unlike anything known"
         elif swapped and "rhythm" not in STATEMENTS[i].categories and state in (PRESENT, ABSENT):
-            state, reason = UNDETERMINED, "swapped limb leads are suspected"
+            state, reason = UNDETERMINED, "wrongly placed limb leads are suspected"
         findings.append(Finding(code, float(value), state, reason))
     return tuple(findings), conflicts
 
 
 def _reason(i: int, p: float, state: str, thresholds: Thresholds) -> str:
     if state == PRESENT:
-        return f"calibrated probability {p:.2f}, stated from {thresholds.present[i]:.2f} ({thresholds.present_basis[i]} guarantee)"
+        basis = thresholds.present_basis[i]
+        return f"calibrated probability {p:.2f}, stated from {thresholds.present[i]:.2f} ({basis} guarantee)"
     if state == ABSENT:
-        return f"calibrated probability {p:.3f}, absent below {thresholds.absent[i]:.3f} ({thresholds.absent_basis[i]} guarantee)"
+        basis = thresholds.absent_basis[i]
+        return f"calibrated probability {p:.3f}, absent below {thresholds.absent[i]:.3f} ({basis} guarantee)"
     if state == NOT_ASSESSED:
         return f"only {thresholds.cases[i]} known cases to calibrate on"
     return f"calibrated probability {p:.2f} settles it neither way"
@@ -172,7 +189,8 @@ def refer_many(
 def referral_reasons(evidence: Evidence, thresholds: Thresholds, *, leads: tuple[str, ...]) -> tuple[Reason, ...]:
     """The same decision for one recording's evidence; empty means Draft. ``leads``: the names recorded."""
     out = []
-    if not evidence.quality.usable:
+    lacking = [lead for lead in STANDARD_LEADS if lead not in leads]
+    if not evidence.quality.usable and set(evidence.quality.flags) != {"missing_leads"}:
         said = " ".join(evidence.quality.reasons) or "The signal cannot be relied on."
         out.append(Reason("unusable", f"The recording is not usable: {said}"))
     if evidence.findings and evidence.quality.usable and evidence.familiarity < UNFAMILIAR_SHARE:
@@ -184,14 +202,13 @@ def referral_reasons(evidence: Evidence, thresholds: Thresholds, *, leads: tuple
         out.append(Reason("intended use", (
             f"The patient is {evidence.age_years:g} years old; the assistant is meant for adults from {ADULT_YEARS} years."
         )))  # fmt: skip
-    if len([lead for lead in STANDARD_LEADS if lead in leads]) < len(STANDARD_LEADS):
-        missing = ", ".join(lead for lead in STANDARD_LEADS if lead not in leads)
+    if lacking:
         out.append(Reason("intended use", (
-            f"The recording lacks {missing}; the assistant is meant for 12-lead resting recordings."
+            f"The recording lacks {', '.join(lacking)}; the assistant is meant for 12-lead resting recordings."
         )))  # fmt: skip
-    if evidence.quality.usable and "arm_swap_suspected" in evidence.quality.flags:
+    if evidence.quality.usable and not _SWAP_FLAGS.isdisjoint(evidence.quality.flags):
         out.append(Reason("intended use", (
-            "Swapped limb leads are suspected; only the rhythm can be read, so check the electrodes and record again."
+            "Limb leads seem swapped or mislabelled; only the rhythm can be read, so check the electrodes and record again."
         )))  # fmt: skip
     if evidence.quality.usable and evidence.findings:
         for finding in evidence.in_state(UNDETERMINED):
@@ -204,6 +221,74 @@ def referral_reasons(evidence: Evidence, thresholds: Thresholds, *, leads: tuple
         if not evidence.in_state(PRESENT):
             out.append(Reason("nothing", "Neither a normal reading nor any finding is certain enough to be stated."))
     return tuple(out)
+
+
+@dataclass(frozen=True)
+class Critical:
+    """A critical remark. ``by``: "network" or "rule"; ``state``: "present" or "cannot exclude"."""
+
+    by: str
+    state: str
+    text: str
+    evidence: tuple[str, ...]
+    citation: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "by": self.by, "state": self.state, "text": self.text, "evidence": list(self.evidence), "citation": self.citation,
+        }  # fmt: skip
+
+
+def critical_remarks(evidence: Evidence, thresholds: Thresholds) -> tuple[Critical, ...]:
+    """Critical findings by network and by rule, shown even inside a referral; none on an unusable recording.
+
+    By network: critical statements that are present, or open with a probability at or above their alert level ("cannot
+    exclude"). By rule: what ``encoders.criteria`` calls critical of the measurements (extreme rates, QTc of 500 ms and more,
+    ST elevation after the Fourth Universal Definition, wide-complex tachycardia).
+    """
+    from encoders.criteria import judge
+
+    if not evidence.quality.usable:
+        return ()
+    out = []
+    for finding in evidence.findings:
+        i = CODES.index(finding.code)
+        s = STATEMENTS[i]
+        if s.urgency != "critical":
+            continue
+        if finding.state == PRESENT:
+            out.append(Critical("network", "present", f"{_capital(s.name)} is stated.", (finding.id,), s.citation))
+        elif finding.probability >= thresholds.alert[i]:
+            text = f"{_capital(s.name)} cannot be excluded (calibrated probability {finding.probability:.2f})."
+            out.append(Critical("network", "cannot exclude", text, (finding.id,), s.citation))
+    out += _by_rule(evidence, judge(evidence.measurements, age_years=evidence.age_years, sex=evidence.sex))
+    return tuple(out)
+
+
+def _by_rule(evidence: Evidence, judgements: Sequence[Judgement]) -> list[Critical]:
+    """Critical judgements as remarks, all leads of an ST elevation in one.
+
+    A weak measurement, an ST level beside a wide QRS, and an ST limit that needs an unknown age or sex are worth a look,
+    not a statement: they cannot be excluded.
+    """
+    out, st = [], []
+    for judged in judgements:
+        if judged.criterion_id.startswith("st_elevation"):
+            st.append(judged)
+        elif judged.severity == "critical":
+            sure = evidence.measurements[judged.measurement].reliability >= RELIABLE
+            text = judged.text if sure else f"{judged.text} The measurement is uncertain."
+            out.append(
+                Critical("rule", "present" if sure else "cannot exclude", text, (f"M:{judged.measurement}",), judged.citation)
+            )
+    if st:
+        met = [j for j in st if j.severity == "critical"]
+        trusted = all(evidence.measurements[j.measurement].reliability >= RELIABLE for j in met)
+        narrow = (evidence.measurements.value("qrs_ms") or 0) < _WIDE_QRS_MS
+        state = "present" if met and trusted and narrow else "cannot exclude"
+        text = " ".join(dict.fromkeys(j.text for j in met or st))
+        out.append(Critical("rule", state, text, tuple(f"M:{j.measurement}" for j in met or st), st[0].citation))
+    return out
 
 
 def _capital(text: str) -> str:
@@ -247,15 +332,18 @@ class Decision:
             summary = CalibrationSummary.from_arrays(arrays)
             distances, made_with, version = arrays["distances"], card["encoder"], card["format"]
         except FileNotFoundError as error:
+            name = Path(str(error.filename)).name
             raise ArtefactError(
-                f"The decision thresholds are missing ({Path(str(error.filename)).name}); reinstall or run `ecg-assistant train all`."
+                f"The decision thresholds are missing ({name}); reinstall or run `ecg-assistant train all`."
             ) from error
         except (KeyError, ValueError, SafetensorError) as error:
             raise ArtefactError("The decision thresholds are damaged; reinstall or run `ecg-assistant train all`.") from error
         if made_with != encoder_hash:
             raise ArtefactError("The decision thresholds belong to another encoder; run `ecg-assistant train all`.")
         if version != _FORMAT:
-            raise ArtefactError(f"The decision thresholds have format {version}; this version reads {_FORMAT}, so fit them again.")
+            raise ArtefactError(
+                f"The decision thresholds have format {version}; this version reads {_FORMAT}, so fit them again."
+            )
         return cls(summary, distances.astype(np.float64), encoder_hash)
 
 
@@ -275,7 +363,9 @@ def fit_decision(
     """
     summary = summarise(labels, probabilities)
     if len(distances) != summary.recordings or not np.isfinite(distances).all():
-        raise QueryError(f"There are {len(distances)} distances for {summary.recordings} recordings; one finite value each is needed.")
+        raise QueryError(
+            f"There are {len(distances)} distances for {summary.recordings} recordings; one finite value each is needed."
+        )
     decision = Decision(summary, np.sort(np.asarray(distances, np.float64)), encoder_hash)
     if out is not None:
         from safetensors.numpy import save_file

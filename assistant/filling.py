@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from assistant.answers import case_counts
+from assistant.bare import case_counts
 from assistant.evidence import Evidence
 from assistant.lexicon import PLACEHOLDERS, find_phrases
 from encoders.vocabulary import statement
@@ -29,7 +29,7 @@ def fill(text: str, evidence: Evidence, code: str | None = None) -> str:
             named = [m.phrase.codes[0] for m in find_phrases(part, ("statement", "normal"))]
             current = named[0] if named else current
             owner = current
-            part = _SLOT.sub(lambda slot, owner=owner: _value(slot.group(), evidence, owner), part)
+            part = "".join(_value(p, evidence, owner) if _SLOT.fullmatch(p) else p for p in re.split(r"(\[[a-z0-9_]+\])", part))
         else:
             named = [m.phrase.codes[0] for m in find_phrases(part, ("statement", "normal"))]
             current = named[-1] if named else current

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 __all__ = [
     "ABSENT_FRAMES",
+    "ANSWERS",
     "CASES_FRAMES",
     "CLOSINGS",
     "FIXED",
@@ -103,7 +104,7 @@ VALUE_FRAMES = (
     "The {m} is {v}.",
     "{m}: {v}.",
     "The {m} measures {v}.",
-    "A {m} of {v}.",
+    "{m} of {v}.",
     "The {m} was measured at {v}.",
 )
 JUDGED_FRAMES = (
@@ -145,7 +146,13 @@ CLOSINGS: dict[str, tuple[str, ...]] = {
 }
 #: Whole sentences by what they say. Nothing in them is filled but placeholders.
 FIXED: dict[str, tuple[str, ...]] = {
-    "normal": ("Normal ECG.", "The ECG is normal.", "This is a normal ECG.", "The recording is normal.", "ECG within normal limits."),
+    "normal": (
+        "Normal ECG.",
+        "The ECG is normal.",
+        "This is a normal ECG.",
+        "The recording is normal.",
+        "ECG within normal limits.",
+    ),
     "probably normal": ("Probable normal ECG.", "The ECG is probably normal.", "Probably a normal ECG."),
     "otherwise normal": ("Otherwise normal ECG.", "The ECG is otherwise normal."),
     "normal undetermined": (
@@ -162,12 +169,16 @@ FIXED: dict[str, tuple[str, ...]] = {
     "limited": ("The recording is of limited quality.", "Signal quality is limited."),
     "usable": ("The recording is usable.", "Signal quality is good.", "The recording can be read."),
     "unusable": ("The recording is not usable.", "The recording cannot be read."),
-    "reasons": ("[quality_reasons]",),
-    "criteria": ("[criteria]",),
+    "reasons": ("[quality_reasons].",),
+    "criteria": ("[criteria].",),
     "citation": ("Source: [citation].",),
     "no cases": ("No similar cases were searched.", "Similar cases were not searched."),
     "no limit": ("No limit was applied.",),
-    "no change": ("The stated findings have not changed.", "No change in the stated findings.", "The same findings are stated in both."),
+    "no change": (
+        "The stated findings have not changed.",
+        "No change in the stated findings.",
+        "The same findings are stated in both.",
+    ),
     "no earlier": ("No earlier recording was given.",),
     "acute": ("A recording alone cannot exclude an acute infarction.",),
     "out of scope": (
@@ -180,4 +191,75 @@ FIXED: dict[str, tuple[str, ...]] = {
         "Unclear: the question was not understood.",
         "Unclear: please ask about a finding or a measurement of this ECG.",
     ),
+}
+#: Answers by what they say; the first words carry the bare answer. ``{l}`` is "Yes" or "No",
+#: ``{a}`` "", "probably " or "otherwise ".
+ANSWERS: dict[str, tuple[str, ...]] = {
+    "yes": (
+        "Yes, {x} {be} present.",
+        "Yes, {x}.",
+        "Yes. {x}.",
+        "Yes, there {be} {x}.",
+        "Yes: {x}.",
+        "Yes, the ECG shows {x}.",
+        "Yes, {x} {be} seen.",
+    ),
+    "present": ("{x} {be} present.", "{x} {be} seen.", "{x}."),
+    "no": (
+        "No, {x} {be} not present.",
+        "No, no {x}.",
+        "No {x}.",
+        "No, there {be} no {x}.",
+        "No, {x} {be} absent.",
+        "No. No {x}.",
+        "No, no {x} {be} seen.",
+        "No: {x} {be} not seen.",
+    ),
+    "absent": ("{x} {be} absent.", "{x} {be} not present.", "No {x} {be} seen."),
+    "undetermined": (
+        "Cannot be judged: {x} {be} undetermined.",
+        "Cannot be judged: {x} cannot be stated or excluded.",
+        "Cannot be judged: {x} {be} left open.",
+        "Undetermined: {x} cannot be judged.",
+        "Cannot be judged: {x} cannot be excluded.",
+    ),
+    "not assessed": ("Not assessed: {x}.", "Not assessed: {x} {was} not assessed."),
+    "not known": ("Not assessed: that is not among the statements of this assistant.",),
+    "each": ("{x} {be} present", "{x} {be} undetermined", "{x} {be} absent", "{x} {was} not assessed"),
+    "one": ("{x}.", "{x} {be} present.", "It is {x}."),
+    "both": ("Both: {x}.", "Both {x} {be} present."),
+    "several": ("{x}.", "{x} {be} present."),
+    "neither": ("Neither: no {x}.", "Neither: {x} {be} absent."),
+    "none of them": ("None: no {x}.", "None: {x} {be} absent."),
+    "stated": ("{x}.", "{x} {be} present.", "{x} {be} stated.", "Stated: {x}."),
+    "none": ("None: no {x} {was} found.", "None: no {x} {be} seen.", "None: no {x}."),
+    "judged": (
+        "{l}, the {m} is {w} at {v}.",
+        "{l}, the {m} is {v}, {w}.",
+        "{l}: {m} {v}, {w}.",
+        "{l}, {m} {w} at {v}.",
+        "{l}, the {m} is {w} ({v}).",
+    ),
+    "no value": (
+        "Cannot be judged: the {m} is not measurable.",
+        "Cannot be judged: the {m} could not be measured.",
+        "Cannot be judged: {m} not measurable.",
+    ),
+    "value without limit": ("Cannot be judged: the {m} is {v}.",),
+    "normal": ("{l}the ECG is {a}normal.", "{l}{a}normal ECG.", "{l}the recording is {a}normal."),
+    "not normal": ("{l}the ECG is not normal.", "{l}this is not a normal ECG.", "{l}not a normal ECG."),
+    "normal undetermined": (
+        "Cannot be judged: whether the ECG is normal is undetermined.",
+        "Cannot be judged: a normal ECG cannot be confirmed.",
+        "Cannot be judged: normal ECG is undetermined.",
+    ),
+    "certainty": (
+        "{x} {s}: probability [probability].",
+        "{x} {s}, with a probability of [probability].",
+        "Probability [probability]: {x} {s}.",
+    ),
+    "new": ("New: {x}.", "{x} {be} new.", "{x} {be} newly stated."),
+    "gone": ("No longer present: {x}.", "{x} {be} no longer present.", "{x} {be} no longer stated."),
+    "open": ("Change cannot be judged: {x}.", "Whether {x} changed cannot be judged."),
+    "kept": ("Unchanged: {x}.", "{x} {be} unchanged.", "Still present: {x}.", "{x} {be} still present."),
 }

@@ -79,8 +79,12 @@ _JUDGED = {
     "short": ("short", "shortened"),
     "wide": ("wide", "broad", "widened"),
     "narrow": ("narrow",),
-    "slow": ("slow", "low", "bradycardic"),
-    "fast": ("fast", "high", "rapid", "tachycardic"),
+    "slow": ("slow", "bradycardic"),
+    "low": ("low",),
+    "fast": ("fast", "rapid", "tachycardic"),
+    "high": ("high",),
+    "slightly prolonged": ("slightly prolonged",),
+    "markedly prolonged": ("markedly prolonged",),
     "left": ("deviated to the left", "leftward", "left"),
     "right": ("deviated to the right", "rightward", "right"),
     "extreme": ("extreme", "extremely deviated"),
@@ -121,12 +125,14 @@ def _lexicon() -> Lexicon:
             tables[table].setdefault(words, value)
 
     for s in STATEMENTS:
-        if s.code != "NORM":
-            for text in (s.name, *WRITTEN[s.code], *_EXTRA.get(s.code, ())):
-                add("F", text, ((s.code,), "all"))
+        for text in (s.name, *WRITTEN[s.code], *_EXTRA.get(s.code, ())):
+            add("F", text, ((s.code,), "all"))
     for name, codes in GROUPS.items():
         kept = [] if name in _FAMILIES else [t for t in GROUP_SYNONYMS.get(name, ()) if not _GROUP_STOP.search(t)]
         for text in (name, *kept, *_EXTRA_GROUPS.get(name, ())):
+            one = tables["F"].get(split_words(text) or ())
+            if one is not None and one[1] == "all" and one[0][0] in codes:  # "inferior infarction": a statement and a family
+                tables["F"][split_words(text) or ()] = ((*one[0], *(c for c in codes if c not in one[0])), "site")
             add("F", text, (codes, "family" if name in _FAMILIES else "any"))
     for name, texts in MEASUREMENT_SYNONYMS.items():
         for text in texts:
@@ -174,6 +180,10 @@ def _chain(joint: str) -> Any:
     return lambda item, rest: ((item, *rest[0]), (joint, *rest[1]))
 
 
+def _exact_codes(codes: tuple[str, ...], quantifier: str) -> tuple[str, ...]:
+    return codes[:1] if quantifier == "site" else codes
+
+
 def _say(polarity: str) -> Any:
     """A list with a polarity; "probable" may stand before an item of what is present, nowhere else."""
 
@@ -193,7 +203,9 @@ def _say(polarity: str) -> Any:
             if (hedge or more) and negative:
                 return None
             said = {"": polarity, "probable": "probable", "possible": "undetermined"}[hedge]
-            claims += [FindingClaim(codes, said, "all" if quantifier == "all" else "any"), *more]
+            if quantifier == "site" and said in ("absent", "undetermined"):
+                quantifier = "any"  # "no inferior infarction" denies the inferolateral one as well
+            claims += [FindingClaim(_exact_codes(codes, quantifier), said, "all" if quantifier in ("all", "site") else "any"), *more]
         return tuple(claims)
 
     return act
@@ -232,7 +244,9 @@ def _from_to(name: str, first: Any, second: Any) -> Any:
 
 
 def _sure(item: Any, polarity: str) -> Any:
-    return None if item[2] or item[1] == "family" else (item[0], (FindingClaim(item[0], polarity, item[1]),))
+    if item[2] or item[1] not in ("all", "site"):
+        return None
+    return (item[0][:1], (FindingClaim(item[0][:1], polarity),))
 
 
 def _certain(found: Any, percent: str) -> Any:
@@ -279,7 +293,7 @@ def _rules() -> list[Rule]:
     r("ME", "with <V> , <M> is <W>", lambda v, m, w: _measure(m, v, w))
     r("ME", "[the|a|an] @W @M [at|of|with] <V>", lambda w, m, v: _measure(m, v, w))
     r("ME", "[the|a|an] @W @M LP <V> RP", lambda w, m, v: _measure(m, v, w))
-    r("ME", "[the|a|an] @W @M", lambda w, m: _measure(m, None, w))
+    r("MB", "[the|a|an] @W @M", lambda w, m: _measure(m, None, w) if w != "abnormal" else None)
     r("ME", "[a|an|there is|there is a] @A (at|with|of|:|, axis|,|, axis at|with an axis of) <V>", lambda a, v: _measure("axis_deg", v, a))
     r("ME", "[a|an|there is|there is a] @A LP <V> RP", lambda a, v: _measure("axis_deg", v, a))
     r("ME", "[a|an|there is|there is a] @A", lambda a: _measure("axis_deg", None, a))
@@ -307,50 +321,50 @@ def _rules() -> list[Rule]:
     r("N", "<I> , <N>", _chain(","))
     r("N", "<I> [,] (and|or|nor) <N>", _chain("or"))
     r("N", "<I>", _one)
-    # clauses about findings
-    r("C", f"<L> {undetermined}", _say("undetermined"))
-    r("C", f"(it can not be (judged|excluded|ruled out) (that|whether)|it is (open|undetermined|uncertain) whether) <L> {be} {seen}",
+    # Clauses: D says something whole, NEG denies, B is a bare list. A bare list never follows a denial without a clear cut:
+    # "no A, B" may mean either.
+    r("D", f"<L> {undetermined}", _say("undetermined"))
+    r("D", f"(it can not be (judged|excluded|ruled out) (that|whether)|it is (open|undetermined|uncertain) whether) <L> {be} {seen}",
       _say("undetermined"))  # fmt: skip
-    r("C", f"whether <L> {be} {seen} (can not be judged|is undetermined|is open|is uncertain)", _say("undetermined"))
-    r("C", "(undetermined|can not be judged|not excluded|left open|possible|can not be excluded) : <L>", _say("undetermined"))
-    r("C", f"<L> {be} not assessed [by this assistant]", _say("not assessed"))
-    r("C", "(not assessed) : <L>", _say("not assessed"))
-    r("C", f"<L> {be} (absent|not {seen}|not there)", _say("absent"))
-    r("C", f"(no|without) [evidence of|sign of] <N> [{be} {seen}]", _say("absent"))
-    r("C", f"there {be} no [evidence of|sign of] <N>", _say("absent"))
-    r("C", f"{ecg} (shows|has) no [evidence of|sign of] <N>", _say("absent"))
-    r("C", f"neither <N> [{be} {seen}]", lambda found: _say("absent")(found) if len(found[0]) > 1 else None)
-    r("C", f"the rhythm {be} not <N>", _say("absent"))
-    r("C", f"<L> {be} (probable|likely|probably present|likely present)", _say("probable"))
-    r("C", f"there {be} probably <L>", _say("probable"))
-    r("C", f"{ecg} probably (shows|has) <L>", _say("probable"))
-    r("C", f"<L> {be} {seen}", _say("present"))
-    r("C", f"there {be} <L>", _say("present"))
-    r("C", f"({ecg}|it) (shows|has|showed|had) <L>", _say("present"))
-    r("C", "(finding|stated|rhythm|conduction|chambers|infarction|st t|form|impression) : <L>", _say("present"))
-    r("C", "the [underlying|basic|main] rhythm is <L>", _say("present"))
-    r("C", f"both [:] <L> [{be} {seen}]", lambda found: _say("present")(found) if len(found[0]) == 2 else None)
-    r("C", "it is <L>", _say("present"))
-    r("C", f"(neither|none) : no <N> [{be} {seen}]", _say("absent"))
-    r("C", f"(neither|none) : <L> {be} (absent|not {seen})", _say("absent"))
-    r("C", f"can not be judged : <L> {undetermined}", _say("undetermined"))
-    r("C", f"undetermined : <L> {undetermined}", _say("undetermined"))
-    r("C", f"not assessed : <L> {be} not assessed", _say("not assessed"))
-    r("C", "can not be judged : <ME>", _open_measure)
-    r("C", "can not be judged : <NO>", lambda c: (c,) if c.polarity == "undetermined" else None)
-    r("C", f"not assessed : normal ecg {be} not assessed", lambda: (NormalClaim("not assessed"),))
-    r("C", "<CO>", lambda c: c)
-    r("C", "<Q>", lambda c: (c,))
-    r("C", "<ME>", lambda c: c)
-    r("C", "<L>", _say("present"))
-    r("C", "<NO>", lambda c: (c,))
-    r("C", "<CA>", lambda c: (c,))
-    r("C", "<CE>", lambda c: c)
+    r("D", f"whether <L> {be} {seen} (can not be judged|is undetermined|is open|is uncertain)", _say("undetermined"))
+    r("D", f"(can not be judged|undetermined) : <L> {undetermined}", _say("undetermined"))
+    r("D", "(undetermined|can not be judged|not excluded|left open|possible|can not be excluded) : <L>", _say("undetermined"))
+    r("D", f"[not assessed :] <L> {be} not assessed [by this assistant]", _say("not assessed"))
+    r("D", "not assessed : <L>", _say("not assessed"))
+    r("D", f"not assessed : normal ecg {be} not assessed", lambda: (NormalClaim("not assessed"),))
+    r("D", f"<L> {be} (probable|likely|probably present|likely present)", _say("probable"))
+    r("D", f"there {be} probably <L>", _say("probable"))
+    r("D", f"{ecg} probably (shows|has) <L>", _say("probable"))
+    r("D", f"<L> {be} {seen}", _say("present"))
+    r("D", f"there {be} <L>", _say("present"))
+    r("D", f"({ecg}|it) (shows|has|showed|had) <L>", _say("present"))
+    r("D", "(finding|stated|rhythm|conduction|chambers|infarction|st t|form|impression) : <L>", _say("present"))
+    r("D", "the [underlying|basic|main] rhythm is <L>", _say("present"))
+    r("D", f"both [:] <L> [{be} {seen}]", lambda found: _say("present")(found) if len(found[0]) == 2 else None)
+    r("D", "it is <L>", _say("present"))
+    r("D", "can not be judged : <ME>", _open_measure)
+    r("D", "can not be judged : <NO>", lambda c: (c,) if c.polarity == "undetermined" else None)
+    for name in ("CO", "ME", "CE"):
+        r("D", f"<{name}>", lambda c: c)
+    for name in ("Q", "CA"):
+        r("D", f"<{name}>", lambda c: (c,))
+    r("NEG", f"(no|without) [evidence of|sign of] <N> [{be} {seen}]", _say("absent"))
+    r("NEG", f"there {be} no [evidence of|sign of] <N>", _say("absent"))
+    r("NEG", f"{ecg} (shows|has) no [evidence of|sign of] <N>", _say("absent"))
+    r("NEG", f"<L> {be} (absent|not {seen}|not there)", _say("absent"))
+    r("NEG", f"neither <N> [{be} {seen}]", lambda found: _say("absent")(found) if len(found[0]) > 1 else None)
+    r("NEG", f"(neither|none) : no <N> [{be} {seen}]", _say("absent"))
+    r("NEG", f"(neither|none) : <L> {be} (absent|not {seen})", _say("absent"))
+    r("NEG", f"the rhythm {be} not <N>", _say("absent"))
+    r("B", "<NO>", lambda c: (c,))
+    r("B", "<L>", _say("present"))
+    r("B", "<MB>", lambda c: c)  # "prolonged PR interval" is the statement where there is one
     # normality
     normal = "([a] normal ecg|[a] normal recording|[a] normal tracing|ecg within normal limits)"
     r("NO", f"[(this|it) is|there is] {normal}", lambda: NormalClaim())
-    r("NO", f"{ecg} is [otherwise] (normal|within normal limits)", lambda: NormalClaim())
-    r("NO", "[this is an] otherwise normal (ecg|recording|tracing)", lambda: NormalClaim())
+    r("NO", f"{ecg} is (normal|within normal limits)", lambda: NormalClaim())
+    r("NO", f"{ecg} is otherwise normal", lambda: NormalClaim(otherwise=True))
+    r("NO", "[this is an] otherwise normal (ecg|recording|tracing)", lambda: NormalClaim(otherwise=True))
     r("NO", "(probable|probably|likely) [a] normal (ecg|recording|tracing)", lambda: NormalClaim("probable"))
     r("NO", f"{ecg} is probably normal", lambda: NormalClaim("probable"))
     r("NO", f"(this|it) is probably {normal}", lambda: NormalClaim("probable"))
@@ -371,23 +385,21 @@ def _rules() -> list[Rule]:
         codes = item[0] if isinstance(item, tuple) else None
         if codes is None or item[2] or item[3]:
             return None
-        return CaseClaim(codes, n, k[0] if k else None)
+        return CaseClaim(_exact_codes(codes, item[1]), n, k[0] if k else None)
 
     r("CX", "<I0>", lambda i: i)
-    r("CX", "[a] normal ecg", lambda: (("NORM",), "all", "", ()))
-    r("CX", "[a] normal (tracing|recording)", lambda: (("NORM",), "all", "", ()))
     r("CA", f"<K> {of} {kind} {had} <CX>", case)
     r("CA", f"none of {kind} {had} <CX>", lambda *v: case(0, *v))
-    r("CA", f"all [of] {kind} {had} <CX>", lambda k, i: case(k, k, i))
-    r("CA", f"(of|among) {kind} , <K> {had} <CX>", lambda k, n, i: case(n, k, i))
-    r("CA", f"(of|among) {kind} , all [<K>] {had} <CX>", lambda k, *v: case(k, k, v[-1]) if len(v) == 1 or v[0] == k else None)
+    r("CA", f"all [of] {kind} {had} <CX>", lambda *v: case(v[0], *v) if len(v) == 2 else None)
+    r("CA", f"(of|among) {kind} , <K> {had} <CX>", lambda *v: case(v[-2], *v[:-2], v[-1]))
+    r("CA", f"(of|among) {kind} , all [<K>] {had} <CX>", lambda *v: case(v[0], v[0], v[-1]) if len(v) > 1 and len(set(v[:-1])) == 1 else None)
     r("CA", f"<CX> {be} (stated|listed|present|found|seen) in <K> {of} {kind}", lambda i, n, *k: case(n, *k, i))
     # two recordings, the second the later one
     def compared(kind: str) -> Any:
         def act(found: Any) -> Any:
             if any(hedge or more or quantifier == "family" for _, quantifier, hedge, more in found[0]) or "with" in found[1]:
                 return None
-            return tuple(CompareClaim(kind, codes) for codes, _, _, _ in found[0])
+            return tuple(CompareClaim(kind, _exact_codes(codes, quantifier)) for codes, quantifier, _, _ in found[0])
 
         return act
 
@@ -410,19 +422,25 @@ def _rules() -> list[Rule]:
     # certainty
     r("PC", "@number %", lambda n: n if n.isdigit() else None)
     r("PC", "@C", lambda n: n)
-    r("PF", "<CX>", lambda i: (i[0], ()))
     for polarity, said in (("present", seen), ("absent", f"(absent|not {seen})"), ("undetermined", "undetermined")):
         r("PF", f"<I0> {be} {said}", lambda i, p=polarity: _sure(i, p))
-        r("PF", f"[a] normal ecg {be} {said}", lambda p=polarity: (("NORM",), (NormalClaim(p),)))
-    r("CE", "the probability (of|for) <CX> is <PC>", lambda i, n: _certain((i[0], ()), n))
+    r("CE", "the probability (of|for) <CX> is <PC>", lambda i, n: _certain((_exact_codes(i[0], i[1]), ()), n))
     r("CE", "<PF> [,] with [a] probability [of] <PC>", _certain)
     r("CE", "<PF> (:|,) probability [:|of] <PC>", _certain)
     r("CE", "probability <PC> : <PF>", lambda n, f: _certain(f, n))
     # sentences
-    r("S", "<C>", lambda c: c)
-    r("S", "<C> (;|,|[,] and|[,] but|[,] while|[,] whereas|[,] with|with) <S>", add)
-    r("S", "<C> <WO>", add)
-    r("S", "<C> <WO> (;|,|[,] and|[,] but|[,] while) <S>", lambda a, b, c: a + b + c)
+    for start in ("D", "NEG"):
+        r("X", f"<{start}>", lambda c: c)
+    r("X", "<D> <MORE>", add)
+    r("X", "<NEG> <APART>", add)
+    r("S", "<X>", lambda c: c)
+    r("S", "<B>", lambda c: c)
+    r("S", "<B> <MORE>", add)
+    r("MORE", "(;|,|[,] and|[,] but|[,] while|[,] whereas|[,] with) <S>", lambda c: c)
+    r("MORE", "<WO>", lambda c: c)
+    r("MORE", "<WO> <APART>", add)
+    r("APART", "(,|[,] and|[,] with) <X>", lambda c: c)
+    r("APART", "(;|[,] but|[,] while|[,] whereas) <S>", lambda c: c)
     r("WO", "without [evidence of|sign of] <N>", _say("absent"))
     r("T", "yes (,|:|;|.) <S>", lambda s: (ReplyClaim(True), *s))
     r("T", "no (,|:|;|.) <S>", lambda s: (ReplyClaim(False), *s))
@@ -446,10 +464,11 @@ def _whole() -> dict[str, tuple[Claim, ...]]:
 
     for s in STATEMENTS:
         if s.criteria:
-            add((s.criteria, f"Criteria: {s.criteria}"), DefinitionClaim(s.code))
+            add((s.criteria,), DefinitionClaim(s.code))
+            add((f"Criteria: {s.criteria}",), DefinitionClaim(s.code, named=True))
         if s.citation:
             add((f"Source: {s.citation}",), DefinitionClaim(s.code, True))
-    add(("[criteria]", "Criteria: [criteria]"), DefinitionClaim(""))
+    add(("[criteria]", "Criteria: [criteria]"), DefinitionClaim("", named=True))
     add(("Source: [citation]",), DefinitionClaim("", True))
     add(("[quality_reasons]",), QualityClaim("reason", "[quality_reasons]"))
     add(CLOSINGS["routine"], ReviewClaim())
@@ -486,7 +505,7 @@ def parse(sentence: str) -> tuple[Claim, ...] | None:
     if mark:
         code = _named(name)
         if code and rest in (_CRITERIA.get(code), "[criteria]"):
-            return (DefinitionClaim(code),)
+            return (DefinitionClaim(code, named=True),)
     words = split_words(plain)
     if not words or len(words) > 120 or "." in (words[:1] + words[2:] if words[0] in ("yes", "no") else words):
         return None
@@ -497,9 +516,7 @@ def parse(sentence: str) -> tuple[Claim, ...] | None:
 def _named(text: str) -> str | None:
     """The one statement that a phrase names, if it names one."""
     words = split_words(text)
-    if words in (("normal", "ecg"), ("normal", "tracing"), ("ecg", "within", "normal", "limits")):
-        return "NORM"
-    found = [] if not words else [v for w, v in _NAMES.get(words[0], ()) if w == words and v[1] == "all"]
+    found = [] if not words else [v for w, v in _NAMES.get(words[0], ()) if w == words and v[1] in ("all", "site")]
     return found[0][0][0] if found else None
 
 

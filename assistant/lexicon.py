@@ -134,8 +134,17 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 #: Judgements on a measurement, and the words for each. The key is what ``encoders.criteria`` calls it.
 JUDGEMENTS: dict[str, tuple[str, ...]] = {
-    "normal": ("normal", "within normal limits", "within limits", "unremarkable", "in the normal range", "within the normal range"),
+    "normal": (
+        "normal",
+        "within normal limits",
+        "within limits",
+        "unremarkable",
+        "in the normal range",
+        "within the normal range",
+    ),
     "prolonged": ("prolonged", "long", "lengthened", "too long"),
+    "slightly prolonged": ("slightly prolonged", "slightly widened", "borderline"),
+    "markedly prolonged": ("markedly prolonged", "very long", "extremely prolonged"),
     "short": ("short", "shortened", "abbreviated", "too short"),
     "wide": ("wide", "broad", "widened", "broadened"),
     "narrow": ("narrow",),

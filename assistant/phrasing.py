@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from random import Random
 
 from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Evidence, Finding
 from assistant.frames import FIXED, JUDGED_FRAMES, NO_VALUE_FRAMES, VALUE_FRAMES, Sentence
 from assistant.judged import judged_words
-from assistant.lexicon import GROUPS, PLACEHOLDERS
 from assistant.synonyms import WRITTEN
 from encoders.vocabulary import STATEMENTS, codes_in, statement
 
 __all__ = [
     "CARRIERS",
     "CERTAIN",
+    "RHYTHMS",
     "SECTION_MEASUREMENTS",
     "TOPICS",
     "View",
@@ -54,6 +53,8 @@ TOPICS: dict[str, frozenset[str]] = {
         if s.code not in (*codes_in("rhythm"), *_ECTOPY, *_CHAMBERS, *_INFARCTION, *_CONDUCTION, *_ST_T, "NORM")
     ),
 }
+#: Rhythms proper, without single early beats.
+RHYTHMS = frozenset(codes_in("rhythm"))
 #: Measurements that are printed, each with the statements that already say what an abnormal value would.
 SECTION_MEASUREMENTS: dict[str, tuple[str, ...]] = {
     "rate_bpm": ("STACH", "SBRAD", "SVTAC", "PSVT"),
@@ -73,8 +74,19 @@ CARRIERS: dict[str, str] = {
 }
 
 _PLURAL = ("changes", "waves", "complexes", "beats", "abnormalities", "criteria", "extrasystoles")
-_COUNT = ("interval", "pattern", "complex", "QRS", "tracing", "ECG", "electrocardiogram", "rhythm", "pathway", "arrhythmia", "voltage")
-_SHORT_FORMS = tuple(w for forms in WRITTEN.values() for w in forms if w.isupper())
+_COUNT = (
+    "interval",
+    "pattern",
+    "complex",
+    "QRS",
+    "tracing",
+    "ECG",
+    "electrocardiogram",
+    "rhythm",
+    "pathway",
+    "arrhythmia",
+    "voltage",
+)
 
 
 @dataclass(frozen=True)
@@ -123,12 +135,6 @@ class View:
         if self.state("NORM") == UNDETERMINED:
             return fixed_sentence("normal undetermined", rng, ("F:NORM",))
         return fixed_sentence("nothing stated", rng)
-
-
-@cache
-def name_written(code: str, form: int) -> str:
-    """Canonical name (form 0) or one of the other written forms."""
-    return statement(code).name if form == 0 else WRITTEN[code][form - 1]
 
 
 def name_of(code: str, rng: Random | None) -> str:
@@ -180,7 +186,8 @@ def sentence(text: str, claims: tuple[str, ...] = ()) -> Sentence:
 def framed(frame: str, items: Sequence[str], claims: tuple[str, ...], rng: Random | None, last: str = "and") -> Sentence:
     """A frame with its list and agreeing verbs filled in."""
     plural = len(items) > 1 or _is_plural(items[0])
-    if frame.startswith(("No ", "There {be} no", "Not ", "Whether", "It cannot")) and len(items) > 1:
+    denies = ("No {x}", "There {be} no", "Not excluded", "Whether {x} {be}", "It cannot")
+    if frame.startswith(denies) and len(items) > 1:
         last = "or"
         plural = _is_plural(items[-1])
     if frame.startswith("There") and len(items) > 1:
@@ -221,6 +228,8 @@ _JUDGED_WRITTEN: dict[str, tuple[str, ...]] = {
     "normal": ("normal", "within normal limits", "within limits"),
     "prolonged": ("prolonged", "long"),
     "short": ("short", "shortened"),
+    "slightly prolonged": ("slightly prolonged",),
+    "markedly prolonged": ("markedly prolonged",),
     "wide": ("wide", "broad", "prolonged"),
     "slow": ("slow", "low"),
     "fast": ("fast", "high"),
@@ -264,7 +273,3 @@ def measured_sentence(view: View, name: str, rng: Random | None, judged: bool = 
     frame = JUDGED_FRAMES[0] if rng is None else rng.choice(JUDGED_FRAMES)
     text = frame.replace("{m}", shown).replace("{v}", placeholder(name)).replace("{w}", judged_word(word, rng))
     return sentence(text, claims)
-
-
-assert set(PLACEHOLDERS.values()) <= set(_MEASURE_NAMES)
-assert all(GROUPS.values())

@@ -9,18 +9,43 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+from assistant.asking import (
+    ABOUT_ECG,
+    ABOUT_PERSON,
+    ALL_MEASURES,
+    ASKING,
+    BROKEN,
+    CASES,
+    CERTAINTY,
+    COMPARE,
+    COMPARE_TWO,
+    DEFINE,
+    EXPLAIN,
+    JUDGED,
+    JUDGED_CODES,
+    LONG,
+    NORMAL,
+    QUALITY,
+    QUERY,
+    SUMMARY,
+    SURELY_ECG,
+)
 from assistant.intents import Question
 from assistant.lexicon import GROUPS, Match, longest_match
 from assistant.lexicon import words as lexicon_words
 from assistant.plain_words import KNOWN, clauses, leads_named
 from assistant.scope import INTENDED_USE, reason_for, topic_of
+from encoders.errors import ArtefactError, MissingExtraError
 from encoders.vocabulary import codes_in
+
+if TYPE_CHECKING:
+    from retrieval.text import TextEncoder
 
 __all__ = ["LONGEST_QUESTION", "UNCLEAR_BELOW", "asks_for_absence", "leads_named", "understand", "understand_by_rules"]
 
@@ -32,93 +57,33 @@ NEAREST_FROM = 0.5
 LONGEST_QUESTION = 2000
 
 _ASK_BACK = (
-    "The question was not understood; please name a finding (\"is there atrial fibrillation?\"), a measurement "
-    "(\"what is the QTc?\"), or ask for a summary, the recording's quality or similar cases."
+    'The question was not understood; please name a finding ("is there atrial fibrillation?"), a measurement '
+    '("what is the QTc?"), or ask for a summary, the recording\'s quality or similar cases.'
 )
 _NO_PREVIOUS = "It is not clear what this refers to; please name the finding or the measurement that is meant."
 _NEEDS_SECOND = "A comparison needs a second recording of the same patient; please open it beside this one."
+
+#: Confidence of a decline that rests only on the absence of every known word; the sentence model may overrule it.
+_GUESS = 0.5
+#: Confidence of an intent found by a loose pattern alone; the sentence model may decline it.
+_WEAK = 0.6
 
 _CONTENT_KINDS = ("statement", "group", "measurement", "unassessed", "normal")
 _ACUTE = "acute myocardial infarction"
 _INTERVALS = ("pr_ms", "qrs_ms", "qt_ms", "qtc_ms")
 
-_ASKING = re.compile(
-    r"^(?:and |or |so |but |then |hi |hello |hey |doctor |dear \w+ |ok |if so |also )*(?:is|are|was|were|does|do|did|has|have|any|can|could|would|should"
-    r"|shall|will|may|what|which|who|where|when|why|how|show|tell|give|list|name|describe|explain|summari\w+|interpret|compare|define|report"
-    r"|measure|check|look|find|read|see|confirm|rule|exclude|comment|estimate|calculate|quantify|enumerate|not|no|about|anything|i want|i need|i would like)\b"
-)
-
-_COMPARE = re.compile(
-    r"\bcompar\w+|\b(?:previous|prior|last|earlier|older|first|second|other|old|recent|baseline|former|yesterday s?) (?:ecgs?|tracings?|recordings?|ones?|"
-    r"traces?|study|exam\w*|visit|time|strip)\b|\b(?:what|anything|has|have|is|did|are)\b.*\bchanged?\b|\bchanges? (?:since|from|between|over|to the)\b|\bnewly\b"
-    r"|\b(?:is|are|was) (?:this|that|it|the|these|those)\b.*\bnew\b|\bold or new\b|\bnew or old\b|^(?:any )?new\b|\bwhat is new\b|\banything new\b|\bde ?novo\b"
-    r"|\bdifferen(?:ce|ces|t)\b(?! (?:between|from) an?\b)|\bresolved?\b|\bprogress(?:ed|ion)\b|\bthan (?:before|last|the (?:first|previous|last|earlier|old))\b"
-    r"|\b(?:both|two) (?:ecgs?|recordings?|tracings?)\b|\bserial\b|\bevol(?:ved|ution|ving)\b|\bover time\b|\bsince (?:the|last|yesterday|then)\b"
-)
-_COMPARE_TWO = re.compile(
-    r"\bstill\b|\bagain\b|\bgot(?:ten)?\b|\bbecome\b|\bworse\b|\bbetter\b|\blonger\b|\bshorter\b|\bfaster\b|\bslower\b|\bincreased?\b|\bdecreased?\b|\bgone\b"
-    r"|\bdisappeared\b|\bappeared\b|\bnew\b|\bunchanged\b|\bsame\b|\bstable\b|\bpersist\w*|\bprogress\w*|\bbefore\b|\bchanges?\b|\bimprov\w+"
-)
-_DEFINE = re.compile(
-    r"\bwhat (?:is|are) an? \w+|\bwhat (?:do|does) .+ (?:mean|stand for|signify)\b|\b(?:what is|what is the|whats) (?:meant by|the (?:meaning|definition) of)\b|\bmeaning of\b"
-    r"|\bdefin(?:e|ed|ition|ing)\b|\bexplain (?:to me )?what .+ (?:is|are|means)$|\b(?:what are )?(?:the )?criteria (?:for|of|to)\b(?!.*\b(?:met|fulfilled|satisfied|present|positive)\b)|\bhow (?:is|are|do you|does one) .+ "
-    r"(?:defined|diagnosed|recogni[sz]ed?|diagnose)\b|\bnormal (?:range|values?|limits?) (?:for|of)\b|\bwhat (?:is|are) (?:the )?normal\b"
-)
-_CERTAINTY = re.compile(
-    r"\bhow (?:sure|certain|confident|reliable|likely|probable|trustworthy|accurate|convinced|definite)\b|\bare you (?:really |absolutely |quite |that |very )?(?:sure|certain|confident|positive|convinced)\b"
-    r"|\bprobabilit\w+|\blikelihood\b|\b(?:your )?confidence\b|\bcertainty\b|\b(?:could|can|might|may) (?:you|this|it|that) be (?:wrong|mistaken|a mistake|incorrect|false|an? error)\b"
-    r"|\bhow much (?:can|do|should) i trust\b|\bcan i (?:trust|rely)\b|\bfalse (?:positive|alarm|negative)\b|\b(?:any|no) doubt\b|\bin doubt\b|\bwhat are the odds\b|\b100 sure\b|\bsure about\b|^sure$"
-    r"|\bhow well (?:can|could) you tell\b|\bdefinite(?:ly)? or\b|\bborderline or\b"
-)
-_CASES = re.compile(
-    r"\b(?:similar|comparable|alike|resembling|matching) (?:\w+ )?(?:cases?|ecgs?|patients?|recordings?|tracings?|examples?|ones?|people)\b|\bcases? like\b|\b(?:ecgs?|patients?|tracings?|recordings?|one) like (?:this|that|these|him|her)\b"
-    r"|\b(?:other|past|previous|old) (?:cases|patients with|examples)\b|\b(?:nearest|closest) (?:\w+ )?(?:cases?|neighbou?rs?|match\w*)\b|\bneighbou?rs\b|\blibrary\b|\bdatabase\b|\blook ?alikes?\b|\bsimilar(?:ity)?$|\bmore examples\b|^(?:show|find|list)?(?: me)? ?(?:the )?cases$"
-)
-_QUALITY = re.compile(
-    r"\bnois(?:e|es|y)\b|\bart[ei]fact(?:s|ual)?\b|\bbaseline (?:drift|wander\w*|shift|sway)\b|\b(?:drift|wander\w*)\b(?! pacemaker)|\bquality\b|\b(?:un)?readable\b|\blegible\b|\b(?:un)?interpretable\b"
-    r"|\b(?:leads?|electrodes?|arms?|limbs?|cables?)\b.*\b(?:off|misplac\w+|swap\w*|revers\w+|switched|mix\w*|loose|detached|missing|wrong\w*|correct\w*|disconnected|fell|attached|placed|contact)\b"
-    r"|\b(?:swapped|misplaced|reversed|loose|missing) (?:\w+ )?(?:leads?|electrodes?|cables?)\b|\b(?:arm|limb) (?:lead )?(?:swap|reversal|reversed|swapped)\b|\belectrodes?\b|\bgood enough\b|\bclipp(?:ed|ing)\b|\bflat ?line\b"
-    r"|\b(?:mains|hum|interference|tremor|static|bursts?)\b|\b(?:50|60) ?hz\b|\busable\b|\bunusable\b|\b(?:poor|bad|clean) (?:tracing|trace|recording|signal|contact)\b|\b(?:calibration|gain|paper speed|sampling rate)\b|\btechnical(?:ly)?\b"
-    r"|\b(?:tracing|recording|signal|trace) (?:clean|ok|good|adequate|sufficient|long enough)\b"
-)
-_EXPLAIN = re.compile(
-    r"^(?:and |but |ok |so )?why\b|\bhow come\b|\bwhat makes (?:you|it|this)\b|\b(?:on )?(?:what|which) (?:basis|grounds)\b|\bbased on (?:what|which)\b|\bhow (?:did|do|can|could) you (?:know|work|get|come|arrive|conclude|decide|reach|tell|see|determine|measure|find)\b"
-    r"|\b(?:show|what is|give|list|where is|explain)(?: me)? (?:the |your )?(?:evidence|reason\w*|basis|justification|proof|argument\w*)\b|\breason(?:s|ing)?\b|\bjustify\b|\brationale\b|\b(?:which|what) criteria\b(?! for)|\bwhat (?:speaks|argues|points|counts|supports|suggests|indicates)\b"
-    r"|\bwhat (?:features|signs) (?:support|suggest|point|indicate|make)\b|^explain\b(?! what)|\bexplain (?:the|this|that|your|it|why|how)\b|\bwhat led you\b|\bhow so\b|\bwhat do you base\b"
-)
-_NORMAL = re.compile(
-    r"\b(?:ab)?normal\b|\bnormality\b|\bunremarkable\b|\b(?:is|are|look|looks|looking|it|this|ecg|all|everything) (?:\w+ )?(?:ok|okay|fine|good|healthy|clean|alright|all right)\b|\bwnl\b|\bwithin (?:normal )?limits\b"
-    r"|\bpatholog(?:y|ical|ic)\b|\banything (?:abnormal|wrong|unusual|pathological|off|suspicious|concerning|worrying|to worry|of concern|not right)\b|\b(?:should i|do i need to|need to) (?:be )?worr(?:y|ied)\b|\babnormalit(?:y|ies)\b|\bproblems?\b|^(?:ok|okay|fine|healthy|all good|nad)$"
-)
-_BROKEN = re.compile(r"\babnormal\w*|\bpatholog\w+|\bwrong\b|\bunusual\b|\bsuspicious\b|\bconcern\w*|\bworr\w+|\bproblems?\b|\bnot (?:\w+ )?(?:normal|ok|okay|fine|right|healthy)\b|\banything off\b")
-_QUERY = re.compile(
-    r"\b(?:what|which) (?:\w+ )?(?:kinds?|types?|sorts?|form|degree|part|wall|territory|region|location|stage|leads?|rhythm|abnormalit\w+|findings?|else|patholog\w+|changes)\b|\bin (?:which|what) leads?\b|\bwhere\b|\b(?:list|name|enumerate|give me)\b.*\b(?:findings?|abnormalit\w+|"
-    r"diagnos\w+|statements?|everything|all|symptoms?|problems?)\b|\b(?:all|main|key|critical|urgent|important|relevant|abnormal|other|positive|pathological) (?:\w+ )?(?:findings?|abnormalit\w+|diagnos\w+)\b|\bwhat (?:do|can|did) you (?:see|find|notice|detect|observe)\b|\bwhat is (?:wrong|abnormal|the (?:matter|problem|diagnosis|finding))\b"
-    r"|\bwhat (?:is|are) (?:the|there|present|going on|seen|to be seen|visible)\b|^(?:any )?findings$|^diagnos\w+$|\bwhat stands out\b|\banything else\b|\bwhat else\b|\bpick up\b|\bwhat (?:do|does) (?:he|she|the patient|they|it) have\b|\bdifferentials?\b|\bddx?\b"
-)
-_SUMMARY = re.compile(
-    r"\bsummar\w+|\binterpret\w*|\breport\b|\bimpression\b|\bconclusions?\b|\boverview\b|\bdescri(?:be|ption)\b|\btl ?dr\b|\boverall\b|\bgist\b|\bin (?:a few|one|two|three|\d) (?:words|sentences?)\b|\bread (?:this|the|it|my|these)\b|\b(?:tell|talk) (?:me )?(?:\w+ )?about (?:this|the|it)(?: ecg| tracing| recording|$)"
-    r"|\bwhat (?:does|do|would|is) (?:this|it|the|these)(?: \w+){0,2} (?:show|say|tell|mean|reveal|demonstrate|look like)$|\b(?:your |any )?(?:thoughts|opinion|take on|assessment|verdict|view)\b|\banaly[sz]e\b|\bevaluat\w+|\bassess\b|\bbottom line\b|\bwhat is (?:this|it)$|\b(?:walk|take) me through\b|\bgo through\b|\bin short\b|^read$|\bread it\b|\bwhat can you (?:tell|say)\b"
-)
-_MEASURE_WORDS = re.compile(r"\bhow (?:long|wide|fast|slow|high|low|much|many|broad|large|big|deep|short|tall)\b|\bmeasur\w+|\bduration\b|\bvalues?\b|\bnumbers?\b|\bmsec\b|\bms\b|\bmv\b|\bmm\b|\brange\b|\bnumeric\b")
-_ALL_MEASURES = re.compile(r"\bintervals\b|\bmeasurements?\b|\bnumeric (?:features?|values?)\b|\ball (?:the )?(?:numbers|values|times)\b|\bnumbers\b")
-_OVER = re.compile(r"\b(?:above|over|below|under|more than|less than|greater than|exceed\w*|at least|>|<)\b.*\d|\d+")
-_LONG = re.compile(r"\b(?:prolong\w*|long|lengthened|too long|extended|delayed)\b")
-_ELLIPSIS = re.compile(r"\b(?:or|and)\b")
-_JUDGED = {
-    "regular": "rr_irregularity", "irregular": "rr_irregularity", "regularly": "rr_irregularity", "irregularly": "rr_irregularity",
-    "broad": "qrs_ms", "wide": "qrs_ms", "narrow": "qrs_ms", "lad": "axis_deg", "rad": "axis_deg",
-    "rate": "rate_bpm", "fast": "rate_bpm", "slow": "rate_bpm", "pulse": "rate_bpm",
-}  # fmt: skip
-_JUDGED_CODES = {"tachycardic": "tachycardia", "bradycardic": "bradycardia", "tachy": "tachycardia", "brady": "bradycardia"}
 _GENERIC = ("abnormality", "rhythm", "form", "diagnostic")
+_WORDS = re.compile(r"\S+")
 _FILLER = frozenset(
-    """a an the of in on at to for this that these those it its i we you he she they me us him her them my our your his and or is are was were be been am
-    does do did has have had can could would should may might will shall any some there here no not yes please ecg pt patient patients tracing trace
-    recording strip what which where when who why how show shows showing see seen seeing present visible evidence sign signs hint suggestion suggestive
-    consistent with by from as if whether tell give about just now then also still only both either all either one right correct true really actually
-    possible possibly likely probable so but year years old yo man woman male female lead leads symptoms symptom kind kinds type types think call find found look looks
-    like ask asking question want need know check confirm exclude rule out criteria met y o""".split()
+    _WORDS.findall(
+        """a an the of in on at to for this that these those it its i we you he she they me us him her them my our your his and or
+    is are was were be been am does do did has have had can could would should may might will shall any some there here no not
+    yes please ecg pt patient patients tracing trace recording strip what which where when who why how show shows showing see
+    seen seeing present visible evidence sign signs hint suggestion suggestive consistent with by from as if whether tell give
+    about just now then also still only both either all one right correct true really actually possible possibly likely
+    probable so but year years old yo man woman male female lead leads symptoms symptom kind kinds type types think call find
+    found look looks like ask asking question want need know check confirm exclude rule out criteria met y o"""
+    )
 )
 
 
@@ -163,7 +128,14 @@ def _complete(words: Sequence[str]) -> list[str]:
         if words[k] not in ("or", "and"):
             continue
         right = longest_match(words, k + 1, ("statement", "group"))
-        if right is None or right.end - right.start < 2:
+        if right is None:
+            continue
+        if right.end - right.start < 2:  # "right ventricular strain or hypertrophy"
+            for size in (2, 1):
+                shared = list(words[max(0, k - 1 - size) : k - 1])
+                match = longest_match([*shared, words[k + 1]], 0, ("statement", "group")) if shared else None
+                if match is not None and match.end == size + 1:
+                    return [*out[: k + 1], *shared, *out[k + 1 :]]
             continue
         for size in (3, 2, 1):
             left = list(words[max(0, k - size) : k])
@@ -195,30 +167,37 @@ def _content(text: str) -> _Content:
         elif phrase.codes == ("PRC(S)",):  # "extrasystoles" alone leaves their origin open
             mentions.append(("premature beats", GROUPS["premature beats"]))
         elif phrase.kind != "normal":
-            mentions.append((phrase.value if phrase.kind == "group" else "statement", phrase.codes))
+            codes = tuple(c for c in phrase.codes if c != "NORM")  # "any diagnostic symptom" does not ask for normality
+            mentions.append((phrase.value if phrase.kind == "group" else "statement", codes))
     named = {kind for kind, _ in mentions}
     for at, word in enumerate(words):
         if taken[at]:
             continue
-        if word in _JUDGED_CODES:
-            group = _JUDGED_CODES[word]
+        if word in JUDGED_CODES:
+            group = JUDGED_CODES[word]
             mentions.append((group, GROUPS.get(group, ("SBRAD",))))
             taken[at] = True
-        elif word in _JUDGED and "measurement" not in named and ("lead" not in words):
+        elif word in JUDGED and "measurement" not in named and ("lead" not in words):
             if word in ("fast", "slow", "wide", "broad", "narrow", "regular", "irregular") and named - {"rhythm"}:
                 continue
-            mentions.append(("measurement", (_JUDGED[word],)))
+            mentions.append(("measurement", (JUDGED[word],)))
             taken[at] = True
     known = sum(t or w in _FILLER or w in KNOWN or w.isdigit() for t, w in zip(taken, words, strict=True))
+    if len(mentions) > 1 and {kind for kind, _ in mentions} <= set(_GENERIC):
+        mentions = [m for m in mentions if m[0] != "diagnostic" and m[0] != "abnormality"] or mentions
     return _Content(_specific(mentions, words), tuple(unassessed), known, len(words))
 
 
 def _specific(mentions: list[tuple[str, tuple[str, ...]]], words: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Without the generic names that only introduce a specific one ("symptoms of LBBB", "which rhythm, AF or flutter", "2:1 block")."""
+    """Without the generic names that only introduce a specific one ("symptoms of LBBB", "which rhythm, AF or flutter")."""
     specific = any(kind not in ("measurement", *_GENERIC) for kind, _ in mentions)
     if specific:
         bare_block = not {"conduction", "heart"} & set(words)
-        mentions = [m for m in mentions if m[0] not in _GENERIC and not (bare_block and m[0] == "conduction disturbance" and len(mentions) > 1)]
+        mentions = [
+            m
+            for m in mentions
+            if m[0] not in _GENERIC and not (bare_block and m[0] == "conduction disturbance" and len(mentions) > 1)
+        ]
     elif any(kind == "measurement" for kind, _ in mentions):
         mentions = [m for m in mentions if m[0] != "abnormality"]
     if ("measurement", ("p_wave_share",)) in mentions:  # "a P wave before every QRS" asks nothing of the QRS
@@ -227,27 +206,37 @@ def _specific(mentions: list[tuple[str, tuple[str, ...]]], words: Sequence[str])
 
 
 def asks_for_absence(text: str) -> bool:
-    """Whether "yes" to this question means that the thing is absent: "no AF, right?", "not a STEMI then?", "can we exclude LVH"."""
+    """Whether "yes" to this question means that the thing is absent: "no AF, right?", "can we exclude LVH"."""
     joined = " ".join(clause for clause, _ in clauses(text))
     return bool(
-        re.search(r"^(?:so |and |ok |then |well )*(?:there (?:is|are) |it is |this is |definitely )?(?:no|not|without|never)\b", joined)
+        re.search(
+            r"^(?:so |and |ok |then |well )*(?:there (?:is|are) |it is |this is |definitely )?(?:no|not|without|never)\b", joined
+        )
         or re.search(r"\b(?:is there|are there|there is|there are|shows?|has|have) (?:really |definitely )?no\b", joined)
         or re.search(r"\b(?:exclude[ds]?|rule[ds]? out|absen(?:t|ce)|free of|not found|not present)\b", joined)
     )
 
 
-def understand(text: str, previous: Question | None = None, *, recordings: int = 1) -> Question:
+def understand(
+    text: str, previous: Question | None = None, *, recordings: int = 1, encoder: TextEncoder | None = None
+) -> Question:
     """What a typed text asks of one ECG, or of two.
 
     ``previous`` is the question before it in the same conversation ("why?", "and flutter?" lean on it); ``recordings`` how
     many are open (1 or 2). The answer's ``confidence`` is 0-1; below ``UNCLEAR_BELOW`` the intent is "unclear" and
     ``reason`` asks back. ``reason`` of an out-of-scope question says why and who can help; on an answerable one it names a
-    part that is left out, or the limit of intended use (acute infarction). Never raises on any text.
+    part that is left out, or the limit of intended use (acute infarction). ``encoder``: the sentence model to share; one
+    is loaded on first need where none is given, and where its weights are missing the rules decide alone. Codes of a group
+    stand for any of its members; a "normal" question without NORM asks whether anything is abnormal; see
+    ``asks_for_absence`` for questions whose "yes" means absent. Never raises on any text.
     """
     asked = understand_by_rules(text, previous, recordings=recordings)
-    if asked.intent != "unclear" or not asked.confidence or len(text) > LONGEST_QUESTION:
+    if not asked.confidence or asked.confidence > _WEAK:
         return asked
-    return _by_example(asked, recordings) or asked
+    nearest = _by_example(asked, recordings, encoder)
+    if nearest is None or asked.confidence > _GUESS and nearest.intent != "out_of_scope":
+        return asked
+    return nearest
 
 
 def understand_by_rules(text: str, previous: Question | None = None, *, recordings: int = 1) -> Question:
@@ -269,14 +258,18 @@ def understand_by_rules(text: str, previous: Question | None = None, *, recordin
     kept = [part for topic, part in zip(topics, parts, strict=True) if not topic]
     if not declined:
         return _typed(text, parts, previous, recordings)
-    asking = [part for part in kept if part[1] or _ASKING.search(part[0])]
-    if asking:
+    asking = [part for part in kept if part[1] or ASKING.search(part[0])]
+    rest_text = " ".join(clause for clause, _ in kept)
+    someone_else = any(topic == "other_patient" for topic, _, _ in declined)
+    pronoun = re.search(r"\b(?:he|she|him|her|his)\b", rest_text) is not None
+    about_other = someone_else and (pronoun or not _content(rest_text).mentions)
+    if asking and not about_other:
         rest = _typed(text, tuple(kept), previous, recordings)
         if rest.intent not in ("unclear", "out_of_scope"):
-            left_out = next((t for t, clause, mark in declined if mark or _ASKING.search(clause) or t == "instructions"), None)
+            left_out = next((t for t, clause, mark in declined if mark or ASKING.search(clause) or t == "instructions"), None)
             note = " ".join(x for x in (rest.reason, reason_for(left_out) if left_out else "") if x)
             return replace(rest, reason=note, confidence=min(rest.confidence, 0.85))
-    topic = next((t for t, clause, mark in declined if mark or _ASKING.search(clause)), declined[0][0])
+    topic = next((t for t, clause, mark in declined if mark or ASKING.search(clause)), declined[0][0])
     return _declined(text, topic, recordings)
 
 
@@ -287,15 +280,23 @@ def _declined(text: str, topic: str, recordings: int, confidence: float = 0.9) -
 def _typed(text: str, parts: Sequence[tuple[str, bool]], previous: Question | None, recordings: int) -> Question:
     """Intent and content of the clauses that are in scope."""
     joined = " ".join(clause for clause, _ in parts)
-    asking = [clause for clause, mark in parts if mark or _ASKING.search(clause)]
-    asked = " ".join(asking) if asking else joined
+    first = next((i for i, (clause, mark) in enumerate(parts) if ASKING.search(clause)), None)
+    if first is None:  # "sinus tachycardia, or flutter?" is one question, "chest pain, AF?" is not
+        first = next((i for i, (clause, mark) in enumerate(parts) if mark and not re.match(r"(?:or|and)\b", clause)), 0)
+    asked = " ".join(clause for clause, _ in parts[first:])
     content = _content(joined)
-    if asking and len(asking) < len(parts):  # "his mother had AF. Is this sinus rhythm?": what is asked goes before what is told
+    if first:  # "his mother had AF. Is this sinus rhythm?": what is asked goes before what is told
         narrower = _content(asked)
         content = narrower if narrower.mentions else content
     content = _with_leads(text, content)
     leads = leads_named(text)
-    if previous is not None and leads and not content.codes and len(joined.split()) <= 6 and any(m.startswith("st_j_mv") for m in previous.measurements):
+    if (
+        previous is not None
+        and leads
+        and not content.codes
+        and len(joined.split()) <= 6
+        and any(m.startswith("st_j_mv") for m in previous.measurements)
+    ):
         levels = tuple(f"st_j_mv_{lead}" for lead in leads)  # "and in V3?"
         return replace(previous, text=text, measurements=levels, recordings=recordings, confidence=0.9, reason="")
     intent = _intent(asked, joined, content, previous, recordings, text)
@@ -305,20 +306,34 @@ def _typed(text: str, parts: Sequence[tuple[str, bool]], previous: Question | No
             return _declined(text, "not_assessed", recordings)
         words = [w for w in joined.split() if w not in _FILLER]
         legible = sum(w in KNOWN for w in words) / len(words) if words else 0.0
-        # Two known words can be an unusual wording; the sentence model decides. Less cannot be read by anyone.
-        doubt = 0.3 if len(joined.split()) >= 3 and (legible > 0 or len(words) >= 3) else 0.0
+        if (
+            (ASKING.search(asked) or any(mark for _, mark in parts))
+            and len(joined.split()) >= 3
+            and words
+            and not ABOUT_ECG.search(joined)
+        ):
+            # A whole question without one word of electrocardiography: about the patient, or about nothing here.
+            return _declined(text, "other_disease" if ABOUT_PERSON.search(joined) else "off_topic", recordings, _GUESS)
+        # Some known words can be an unusual wording; the sentence model decides. Less cannot be read by anyone.
+        doubt = 0.3 if len(joined.split()) >= 2 and (legible > 0 or len(words) >= 3) else 0.0
         return Question(text, "unclear", recordings=recordings, confidence=doubt, reason=_ASK_BACK)
-    if intent in ("explain", "certainty", "compare", "cases") and not codes and not measurements and previous is not None:
-        if intent != "cases" and (intent != "compare" or len(joined.split()) <= 5):
-            codes, measurements = previous.codes, previous.measurements
+    short = len(joined.split()) <= 5
+    leans = intent in ("explain", "certainty") or intent == "compare" and short
+    if leans and previous is not None and not codes and not measurements:
+        codes, measurements = previous.codes, previous.measurements
     if intent == "explain" and previous is None and not codes and not measurements and len(joined.split()) <= 2:
         return Question(text, "unclear", recordings=recordings, confidence=0.0, reason=_NO_PREVIOUS)
-    if intent in ("query", "normal", "summary", "quality", "cases", "explain", "certainty", "compare", "define") and "abnormality" in content.groups:
-        codes = tuple(dict.fromkeys(c for kind, named in content.mentions if kind not in ("measurement", "abnormality") for c in named))
+    if (
+        intent in ("query", "normal", "summary", "quality", "cases", "explain", "certainty", "compare", "define")
+        and "abnormality" in content.groups
+    ):
+        codes = tuple(
+            dict.fromkeys(c for kind, named in content.mentions if kind not in ("measurement", "abnormality") for c in named)
+        )
     if intent == "measurement":
         codes, measurements = _judged(joined, content)
     elif intent == "normal":
-        codes, measurements = (() if _BROKEN.search(joined) or "abnormality" in content.groups else ("NORM",)), ()
+        codes, measurements = (() if BROKEN.search(joined) or "abnormality" in content.groups else ("NORM",)), ()
     elif intent in ("quality", "summary", "cases"):
         codes, measurements = (codes if intent == "cases" else ()), ()
     elif intent in ("verify", "choose", "query", "define") and codes and intent != "define":
@@ -327,10 +342,26 @@ def _typed(text: str, parts: Sequence[tuple[str, bool]], previous: Question | No
         reason = INTENDED_USE
     if content.unassessed and intent in ("verify", "choose"):
         intent = "verify" if intent == "choose" and len(content.mentions) < 2 else intent
-        reason = " ".join(x for x in (reason, f"As for {content.unassessed[0]}: {reason_for('not_assessed')[0].lower()}{reason_for('not_assessed')[1:]}") if x)
+        reason = " ".join(
+            x
+            for x in (
+                reason,
+                f"As for {content.unassessed[0]}: {reason_for('not_assessed')[0].lower()}{reason_for('not_assessed')[1:]}",
+            )
+            if x
+        )
     if intent == "compare" and recordings < 2:
         reason = _NEEDS_SECOND
     confidence = 0.95 - 0.6 * (1 - content.covered / content.total) if content.total else 0.95
+    if intent not in ("verify", "choose", "query", "measurement"):
+        confidence = max(confidence, 0.85)  # the pattern speaks for itself, whatever else stands around it
+    if (
+        intent in ("query", "normal", "summary")
+        and not content.mentions
+        and not SURELY_ECG.search(joined)
+        and len(joined.split()) > 3
+    ):
+        confidence = min(confidence, _WEAK)
     if confidence < UNCLEAR_BELOW:
         return Question(text, "unclear", recordings=recordings, confidence=round(confidence, 3), reason=_ASK_BACK)
     return Question(text, intent, codes, measurements, 2 if intent == "compare" else recordings, round(confidence, 3), reason)
@@ -340,36 +371,53 @@ def _intent(asked: str, joined: str, content: _Content, previous: Question | Non
     """The first intent whose pattern fits; order matters: what speaks about an answer goes before what asks for one."""
     named = bool(content.mentions)
     statements = any(kind != "measurement" for kind, _ in content.mentions)
+    specific = any(kind not in ("measurement", *_GENERIC) for kind, _ in content.mentions)
     follow_up = re.match(r"^(?:and|what about|how about|or|also|same for|now)\b", joined) is not None
-    if _CASES.search(joined):
+    if CASES.search(joined):
         return "cases"
-    if _CERTAINTY.search(joined):
+    if re.search(r"\b(?:trust|rely)\b.*\b(?:recording|tracing|trace|signal)\b", joined):
+        return "quality"
+    if CERTAINTY.search(joined):
         return "certainty"
-    if _COMPARE.search(joined) or (recordings > 1 and _COMPARE_TWO.search(joined)):
+    if (
+        previous is not None
+        and not named
+        and re.search(r"\bwhere (?:do|can|did) (?:you|i|one) see\b|\bin which leads?$|^where$", joined)
+    ):
+        return "explain"
+    if previous is not None and not named and re.search(r"\b(?:certain|sure|definite|confident|positive)\b", joined):
+        return "certainty"
+    if COMPARE.search(joined) or (recordings > 1 and COMPARE_TWO.search(joined)):
         return "compare"
-    if named and _DEFINE.search(asked):
+    if named and DEFINE.search(asked):
         return "define"
     if named and re.search(r"^what is (?:\w+ ?){1,5}$", asked) and _bare_definition(asked, content):
         return "define"
-    if _EXPLAIN.search(asked):
+    if EXPLAIN.search(asked):
         return "explain"
-    if _QUALITY.search(joined) and not (statements and not re.search(r"\b(?:noise|artefact|artifact|drift|quality)\b", joined)):
+    if QUALITY.search(joined) and not (
+        specific and not re.search(r"^(?!.* or ).*\b(?:noise|artefact|artifact|drift|quality)\b", joined)
+    ):
         return "quality"
     if "lead reversal" in content.unassessed and "dextrocardia" not in joined:
         return "quality"
-    if _ALL_MEASURES.search(joined) and not statements:
+    if ALL_MEASURES.search(joined) and not statements:
         return "measurement"
     if named:
         return _intent_of_named(asked, joined, content, previous, follow_up, text)
     if content.unassessed:
         return None
-    if re.search(r"\bwhat is (?:wrong|abnormal)\b|\bwhat (?:are|were) the (?:\w+ )?abnormalit|\b(?:list|name|which|what|all)\b.*\babnormalit", joined):
+    if re.search(
+        r"\bwhat is (?:wrong|abnormal)\b|\bwhat (?:are|were) the (?:\w+ )?abnormalit|\b(?:list|name|which|what"
+        r"|all)\b.*\babnormalit",
+        joined,
+    ):
         return "query"
-    if _NORMAL.search(joined):
+    if NORMAL.search(joined) or re.fullmatch(r"(?:ok|okay|fine)", joined) and "?" in text:
         return "normal"
-    if _SUMMARY.search(joined):
+    if SUMMARY.search(joined):
         return "summary"
-    if _QUERY.search(joined):
+    if QUERY.search(joined):
         return "query"
     return None
 
@@ -390,14 +438,18 @@ def _intent_of_named(asked: str, joined: str, content: _Content, previous: Quest
     if not statements:
         return "measurement"
     groups = {kind for kind, _ in statements}
+    if len(groups) > 1 and groups <= set(_GENERIC):
+        return "query"
     if groups == {"abnormality"}:
         if re.search(r"\bany(?:thing)?\b|^(?:are|is|does) ", joined) and not re.search(r"\b(?:which|what|list|name)\b", joined):
             return "normal"
-        return "summary" if _SUMMARY.search(joined) and not _QUERY.search(joined) else "query"
+        return "summary" if SUMMARY.search(joined) and not QUERY.search(joined) else "query"
     only = {c for _, named in statements for c in named}
     if only <= {"LNGQT", "LPR"} and not re.search(r"\bor\b", joined):
         return "measurement"
-    if re.search(r"\b(?:how (?:many|much|high|deep) (?:mm|mv|millimet\w+|is the st)|st (?:level|deviation))\b", joined) and leads_named(text):
+    if re.search(
+        r"\b(?:how (?:many|much|high|deep) (?:mm|mv|millimet\w+|is the st)|st (?:level|deviation))\b", joined
+    ) and leads_named(text):
         return "measurement"
     if content.measurements and only <= set(GROUPS["rhythm"]) and groups <= {"rhythm"}:
         return "measurement"
@@ -415,7 +467,9 @@ def _intent_of_named(asked: str, joined: str, content: _Content, previous: Quest
 def _with_leads(text: str, content: _Content) -> _Content:
     """ST questions that name leads get the ST level of each of these leads; "ST in V2" alone is such a measurement."""
     leads = leads_named(text)
-    about_st = any(c in ("STE_", "STD_", "NST_") for c in content.codes) or any(m.startswith("st_j_mv") for m in content.measurements)
+    about_st = any(c in ("STE_", "STD_", "NST_") for c in content.codes) or any(
+        m.startswith("st_j_mv") for m in content.measurements
+    )
     if not leads or not about_st or re.search(r"\bnon specific\b|\bnonspecific\b", text.lower()) or "NST_" in content.codes:
         return content
     kept = tuple(m for m in content.mentions if not (m[0] == "measurement" and m[1][0].startswith("st_j_mv")))
@@ -425,13 +479,17 @@ def _with_leads(text: str, content: _Content) -> _Content:
 def _judged(joined: str, content: _Content) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Codes and measurements of a measurement question; "prolonged QT" and "prolonged PR" carry their statement."""
     measurements = list(content.measurements)
+    if "rr_ms" in measurements and re.search(r"\b(?:ir)?regular(?:ly|ity)?\b", joined):
+        measurements = ["rr_irregularity" if m == "rr_ms" else m for m in measurements]
     codes = [c for c in content.codes if c in ("LNGQT", "LPR", "STE_", "STD_")]
     if not measurements and not codes:
-        return (), _INTERVALS if _ALL_MEASURES.search(joined) else ()
-    if "LNGQT" in codes or (_LONG.search(joined) and {"qt_ms", "qtc_ms"} & set(measurements) and not re.search(r"\bhow long\b", joined)):
+        return (), _INTERVALS if ALL_MEASURES.search(joined) else ()
+    if "LNGQT" in codes or (
+        LONG.search(joined) and {"qt_ms", "qtc_ms"} & set(measurements) and not re.search(r"\bhow long\b", joined)
+    ):
         codes = ["LNGQT"]
         measurements = ["qtc_ms", *(m for m in measurements if m not in ("qt_ms", "qtc_ms"))]
-    if "LPR" in codes or (_LONG.search(joined) and "pr_ms" in measurements and not re.search(r"\bhow long\b", joined)):
+    if "LPR" in codes or (LONG.search(joined) and "pr_ms" in measurements and not re.search(r"\bhow long\b", joined)):
         codes = [*(c for c in codes if c != "LPR"), "LPR"]
         measurements = ["pr_ms", *(m for m in measurements if m != "pr_ms")]
     return tuple(dict.fromkeys(codes)), tuple(dict.fromkeys(measurements))
@@ -440,27 +498,26 @@ def _judged(joined: str, content: _Content) -> tuple[tuple[str, ...], tuple[str,
 @cache
 def _examples() -> tuple[tuple[str, str, str], ...]:
     """(intent, topic or "", sentence) of the own example sentences."""
-    data: dict[str, dict[str, list[str]]] = json.loads(Path(__file__).with_name("question_examples.json").read_text(encoding="utf-8"))
+    data: dict[str, dict[str, list[str]]] = json.loads(
+        Path(__file__).with_name("question_examples.json").read_text(encoding="utf-8")
+    )
     in_scope = [(intent, "", s) for intent, sentences in data["intents"].items() for s in sentences]
     return (*in_scope, *(("out_of_scope", topic, s) for topic, sentences in data["out_of_scope"].items() for s in sentences))
 
 
 @cache
-def _example_vectors(embed: Callable[[list[str]], Any]) -> Any:
-    return embed([sentence for _, _, sentence in _examples()])
+def _own_encoder() -> TextEncoder:
+    from retrieval.text import TextEncoder
+
+    return TextEncoder()
 
 
-def _by_example(asked: Question, recordings: int) -> Question | None:
+def _by_example(asked: Question, recordings: int, encoder: TextEncoder | None) -> Question | None:
     """The nearest example's intent (cosine of sentence embeddings), or None where nothing is near or no model is there."""
     try:
-        from retrieval.text import embed
-    except ImportError:
-        return None
-    from encoders.errors import EcgAssistantError
-
-    try:
-        likeness = _example_vectors(embed) @ embed([asked.text])[0]
-    except (EcgAssistantError, ImportError, OSError):
+        model = encoder or _own_encoder()
+        likeness = model.cached(tuple(sentence for _, _, sentence in _examples())) @ model.embed([asked.text])[0]
+    except (ArtefactError, MissingExtraError, ImportError, OSError):  # the rules' outcome stands without the model
         return None
     best = int(likeness.argmax())
     score = float(likeness[best])
@@ -475,5 +532,10 @@ def _by_example(asked: Question, recordings: int) -> Question | None:
     if intent in ("verify", "choose", "define") and not content.mentions:
         return None
     return Question(
-        asked.text, intent, content.codes or codes, content.measurements or measurements, 2 if intent == "compare" else recordings, round(score, 3)
+        asked.text,
+        intent,
+        content.codes or codes,
+        content.measurements or measurements,
+        2 if intent == "compare" else recordings,
+        round(score, 3),
     )

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from assistant.decide import Reason
-from assistant.evidence import NOT_ASSESSED, PRESENT, UNDETERMINED, Evidence
+from assistant.decide import Critical, Reason
+from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Evidence
 from encoders.vocabulary import statement
 
-__all__ = ["INTENDED_USE", "SCHEMA_VERSION", "SECTIONS", "Critical", "Draft", "Line", "Referral", "Report", "who_should_look"]
+__all__ = ["INTENDED_USE", "SCHEMA_VERSION", "SECTIONS", "Draft", "Line", "Referral", "Report", "who_should_look"]
 
 SCHEMA_VERSION = "1.0"
 INTENDED_USE = (
@@ -25,6 +25,10 @@ SECTIONS = (
 )  # fmt: skip
 #: Shown in the text of a report; a table holds all.
 _SHOWN_MEASUREMENTS = ("rate_bpm", "pr_ms", "qrs_ms", "qt_ms", "qtc_ms", "axis_deg", "sokolow_lyon_mv", "cornell_mv")
+
+_GATHERED = {UNDETERMINED: "Cannot be judged", NOT_ASSESSED: "Not assessed, too few known cases"}
+#: Open findings below this probability are counted, not listed, in the text of a report.
+_LISTED_FROM = 0.05
 
 _WHO = {
     "unusable": "whoever recorded the ECG, to record it again",
@@ -53,22 +57,6 @@ class Line:
 
     def to_json(self) -> dict[str, Any]:
         return {"text": self.text, "evidence": list(self.evidence), "source": self.source}
-
-
-@dataclass(frozen=True)
-class Critical:
-    """A critical remark. ``by``: "network" or "rule"; ``state``: "present" or "cannot exclude"."""
-
-    by: str
-    state: str
-    text: str
-    evidence: tuple[str, ...]
-    citation: str
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "by": self.by, "state": self.state, "text": self.text, "evidence": list(self.evidence), "citation": self.citation,
-        }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -127,7 +115,7 @@ class Report:
         for name in SECTIONS:
             lines = self.sections.get(name, ())
             if lines and name not in ("impression", "referral"):
-                out += ["", name[0].upper() + name[1:], *(_told(line) for line in _shortened(name, lines))]
+                out += ["", name[0].upper() + name[1:], *(_told(line) for line in self._shortened(lines))]
         measured = [self.evidence.measurements[name] for name in _SHOWN_MEASUREMENTS]
         out += ["", "Measurements", "; ".join(f"{m.name} {m.text()}" for m in measured)]
         out += ["", "Findings", *self._findings()]
@@ -145,30 +133,36 @@ class Report:
             out += ["", self.guarantee]
         return "\n".join("\n".join(textwrap.wrap(line, 100, subsequent_indent="  ")) if line else "" for line in out)
 
+    def _shortened(self, lines: Sequence[Line]) -> list[Line]:
+        """Single statements that are open or not assessed, dozens at times, become one line each kind; JSON keeps them."""
+        states = {f.id: f.state for f in self.evidence.findings}
+        gathered: dict[str, list[str]] = {}
+        rest = []
+        for line in lines:
+            state = states.get(line.evidence[0]) if len(line.evidence) == 1 else None
+            if state in _GATHERED:
+                gathered.setdefault(str(state), []).append(line.evidence[0])
+            else:
+                rest.append(line)
+        for state, ids in gathered.items():
+            rest.append(Line(f"{_GATHERED[state]}: {', '.join(statement(i[2:]).name for i in ids)}.", tuple(ids)))
+        return rest
+
     def _findings(self) -> list[str]:
+        opened = self.evidence.in_state(UNDETERMINED)
+        likely = [f for f in opened if f.probability >= _LISTED_FROM]
         rows = [
             f"- {statement(f.code).name} ({f.code}): {f.state}, probability {f.probability:.2f} [{f.id}]"
-            for f in (*self.evidence.in_state(PRESENT), *self.evidence.in_state(UNDETERMINED))
+            for f in (*self.evidence.in_state(PRESENT), *likely)
         ]
-        unknown = len(self.evidence.in_state(NOT_ASSESSED))
-        absent = len(self.evidence.findings) - len(rows) - unknown
-        return [*rows, f"- {absent} statements absent, {unknown} not assessed"]
+        counts = {state: len(self.evidence.in_state(state)) for state in (ABSENT, NOT_ASSESSED)}
+        fewer = len(opened) - len(likely)
+        tail = f"{fewer} more undetermined with a probability below {_LISTED_FROM:g}, " if fewer else ""
+        return [*rows, f"- {tail}{counts[ABSENT]} absent, {counts[NOT_ASSESSED]} not assessed"]
 
 
 def _told(line: Line) -> str:
     return f"- {line.text}" + (f" [{', '.join(line.evidence)}]" if line.evidence else "")
-
-
-def _shortened(name: str, lines: tuple[Line, ...]) -> tuple[Line, ...]:
-    """"Not assessed" is a list of dozens; in text it is one line, in JSON it stays whole."""
-    if name != "not assessed":
-        return lines
-    items = [line for line in lines if len(line.evidence) == 1 and line.evidence[0].startswith("F:")]
-    rest = tuple(line for line in lines if line not in items)
-    if not items:
-        return rest
-    names = ", ".join(statement(line.evidence[0][2:]).name for line in items)
-    return (Line(f"Not assessed, too few known cases: {names}."), *rest)
 
 
 @dataclass(frozen=True)

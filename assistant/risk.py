@@ -65,9 +65,9 @@ class Thresholds:
     def guarantee(self) -> str:
         """The promise in one sentence, as it is printed beside every finding that rests on it."""
         return (
-            f"At most {100 * self.present_risk:g} % of stated findings wrong and at most {100 * self.absent_risk:g} % of true cases "
-            f"called absent ({100 * self.critical_risk:g} % for critical statements), for recordings like the {self.recordings} "
-            "it was calibrated on; pooled over statements where single ones have too few cases."
+            f"At most {100 * self.present_risk:g} % of stated findings wrong and at most {100 * self.absent_risk:g} % of true "
+            f"cases called absent ({100 * self.critical_risk:g} % for critical statements), for recordings like the "
+            f"{self.recordings} it was calibrated on; pooled over statements where single ones have too few cases."
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -95,7 +95,9 @@ class Thresholds:
             rows = [data["statements"][code] for code in CODES]
             risks = data["risks"]
             return cls(
-                *(np.array([row[key] for row in rows], np.float64) for key in ("present", "absent", "alert")),
+                np.array([row["present"] for row in rows], np.float64),
+                np.array([row["absent"] for row in rows], np.float64),
+                np.array([row["alert"] for row in rows], np.float64),
                 tuple(row["present_basis"] for row in rows),
                 tuple(row["absent_basis"] for row in rows),
                 tuple(int(row["cases"]) for row in rows),
@@ -125,7 +127,8 @@ class CalibrationSummary:
         p = np.clip(self.probabilities, 1e-9, 1 - 1e-9)
         logits = np.clip(np.log(p / (1 - p)), -_LOGIT_SPAN, _LOGIT_SPAN)
         quantised = np.round((logits + _LOGIT_SPAN) / (2 * _LOGIT_SPAN) * 65535).astype(np.uint16)
-        return {"logits": np.ascontiguousarray(quantised.T), "labels": np.packbits(self.labels.T, axis=1)}
+        # Files hold C order; the transposes are copied into it.
+        return {"logits": np.ascontiguousarray(quantised.T), "labels": np.ascontiguousarray(np.packbits(self.labels.T, axis=1))}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> CalibrationSummary:
@@ -137,7 +140,9 @@ class CalibrationSummary:
 def summarise(labels: NDArray[np.uint8], probabilities: NDArray[np.floating]) -> CalibrationSummary:
     """Sorts each statement's column; labels (n, 71) and calibrated probabilities (n, 71) of calibration recordings."""
     if labels.shape != probabilities.shape or labels.ndim != 2 or labels.shape[1] != len(CODES):
-        raise QueryError(f"Labels {labels.shape} and probabilities {probabilities.shape} must both be (recordings, {len(CODES)}).")
+        raise QueryError(
+            f"Labels are {labels.shape} and probabilities {probabilities.shape}; both must be (recordings, {len(CODES)})."
+        )
     order = np.argsort(-probabilities, axis=0, kind="stable")
     sorted_p = np.take_along_axis(np.asarray(probabilities, np.float64), order, 0)
     return CalibrationSummary(sorted_p, np.take_along_axis(labels > 0, order, 0))

@@ -159,9 +159,9 @@ def _meets(limit: Limit, measured: Measured) -> NDArray[np.bool_]:
         cautious = min(limit.value, limit.value_f) if limit.below else max(limit.value, limit.value_f)
         bound = np.where(measured.sex_known, bound, cautious)
     value = measured.values[:, column]
-    with np.errstate(invalid="ignore"):
-        met = value < bound if limit.below else value > bound
-    return np.asarray(met & (measured.reliability[:, column] >= RELIABLE), dtype=np.bool_)
+    # NaN compares as False: what was not measured contradicts nothing.
+    met: NDArray[np.bool_] = np.less(value, bound) if limit.below else np.greater(value, bound)
+    return met & (measured.reliability[:, column] >= RELIABLE)
 
 
 def _columns(codes: tuple[str, ...]) -> list[int]:
@@ -180,8 +180,9 @@ def fired(present: NDArray[np.bool_], measured: Measured) -> NDArray[np.bool_]:
         if rule.against:
             out[:, r] = doubted & present[:, _columns(rule.against)].any(1)
         else:
-            met = np.logical_and.reduce([_meets(limit, measured) for limit in rule.measured])
-            out[:, r] = doubted & met
+            for limit in rule.measured:
+                doubted = doubted & _meets(limit, measured)
+            out[:, r] = doubted
     return out
 
 
@@ -191,8 +192,8 @@ def doubts(present: NDArray[np.bool_], absent: NDArray[np.bool_], which: NDArray
     for r, rule in enumerate(RULES):
         codes, against = _columns(rule.codes), _columns(rule.against)
         if rule.one_sided:
-            masked = present[:, against].any(1)
-            out[:, codes] |= masked[:, None] & (present | absent)[:, codes]
+            masked: NDArray[np.bool_] = np.any(present[:, against], axis=1, keepdims=True)
+            out[:, codes] |= masked & (present | absent)[:, codes]
         else:
             out[:, codes] |= which[:, r, None] & present[:, codes]
             if against:

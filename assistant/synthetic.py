@@ -75,21 +75,29 @@ def random_codes(rng: Random) -> list[str]:
     return codes
 
 
-def random_evidence(rng: Random, codes: list[str] | None = None) -> Evidence:
-    """Evidence with these present statements (random ones by default); states, probabilities, measurements and cases fit."""
+def random_evidence(rng: Random, codes: list[str] | None = None, skipped: frozenset[str] | None = None) -> Evidence:
+    """Evidence with these present statements (random ones by default); states, probabilities, measurements and cases fit.
+
+    ``skipped``: statements that are not assessed, a few at random by default; the same for all recordings of one calibration.
+    """
     present = set(random_codes(rng) if codes is None else codes)
     if rng.random() < 0.015:
-        quality = Quality("unusable", round(rng.uniform(0, 0.2), 2), ("Leads V1 and V2 were flat; please record again.",), ("flat",))
+        quality = Quality(
+            "unusable", round(rng.uniform(0, 0.2), 2), ("Leads V1 and V2 were flat; please record again.",), ("flat",)
+        )
     elif rng.random() < 0.06:
-        quality = Quality("limited", round(rng.uniform(0.3, 0.6), 2), ("Lead V3 is noisy; values from it are not reliable.",), ("noise",))
+        quality = Quality(
+            "limited", round(rng.uniform(0.3, 0.6), 2), ("Lead V3 is noisy; values from it are not reliable.",), ("noise",)
+        )
     else:
         quality = Quality("usable", round(rng.uniform(0.7, 1.0), 2))
     open_share = rng.choice((0.0, 0.03, 0.06, 0.15))
-    skipped = set(rng.sample(CODES, rng.randint(0, 10))) if rng.random() < 0.7 else set()
+    if skipped is None:
+        skipped = frozenset(rng.sample(CODES, rng.randint(0, 10))) if rng.random() < 0.7 else frozenset()
     findings = []
     clash = _NO_P & present
     for code in CODES:
-        if code in present:
+        if code in present and (codes is None or code not in skipped):
             probability = rng.uniform(0.8, 0.99) if rng.random() < 0.72 else rng.uniform(0.5, 0.8)
             findings.append(Finding(code, probability, PRESENT))
         elif code in skipped:
@@ -134,8 +142,10 @@ def _measurements(rng: Random, codes: set[str]) -> Measurements:
         axis = rng.uniform(-85, -46)
     elif "LPFB" in codes or ("RVH" in codes and rng.random() < 0.7):
         axis = rng.uniform(95, 150)
-    elif rng.random() < 0.08:
-        axis = rng.uniform(-179, 180)
+    elif "NORM" in codes:
+        axis = min(max(axis, -28.0), 88.0)
+    elif rng.random() < 0.12:
+        axis = rng.choice((rng.uniform(-88, -31), rng.uniform(-88, -31), rng.uniform(92, 178), rng.uniform(-179, -91)))
     rr = 60000.0 / rate
     irregular = rng.uniform(0.12, 0.35) if codes & {"AFIB", "SVARR", "SARRH", "PVC", "PAC", "2AVB"} else rng.uniform(0.005, 0.06)
     high = codes & {"LVH", "VCLVH", "HVOLT"}

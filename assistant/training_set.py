@@ -11,22 +11,12 @@ from numpy.typing import NDArray
 
 from assistant.evidence import ABSENT, PRESENT, Evidence, Finding
 from assistant.language.align import AlignmentSet
-from encoders.measurements import MEASUREMENT_NAMES, Measurement, Measurements
 from encoders.ptbxl import SEXES, PtbXl
 from encoders.quality import Quality
+from encoders.table import MeasuredTable
 from encoders.vocabulary import CODES
 
-__all__ = ["alignment_set", "evidence_rows", "measurements_from_row", "person"]
-
-
-def measurements_from_row(row: NDArray[np.float32]) -> Measurements:
-    """Measurements from one row of a table in the order of MEASUREMENT_NAMES, NaN where not measurable."""
-    return Measurements(
-        tuple(
-            Measurement(name, None if np.isnan(v) else float(v), beats=0 if np.isnan(v) else 8, reliability=float(not np.isnan(v)))
-            for name, v in zip(MEASUREMENT_NAMES, row, strict=True)
-        )
-    )
+__all__ = ["alignment_set", "evidence_rows", "person", "truth_rows"]
 
 
 def person(data: PtbXl, row: int) -> tuple[float | None, str | None]:
@@ -36,16 +26,16 @@ def person(data: PtbXl, row: int) -> tuple[float | None, str | None]:
 
 
 def evidence_rows(
-    data: PtbXl, probabilities: NDArray[np.float32], measured: NDArray[np.float32], thresholds: Any,
+    data: PtbXl, probabilities: NDArray[np.float32], measured: MeasuredTable, thresholds: Any,
     cases: Sequence[tuple[Any, ...]] | None = None,
 ) -> list[Evidence]:  # fmt: skip
-    """Evidence of every recording from arrays: probabilities (n, 71), measurements (n, names), optional cases."""
+    """Evidence of every recording from arrays: probabilities (n, 71), measurements, optional cases."""
     from assistant.decide import states
 
     quality = Quality("usable", 1.0)
     out = []
     for row in range(len(data)):
-        measurements = measurements_from_row(measured[row])
+        measurements = measured.measurements(row)
         age, sex = person(data, row)
         findings, conflicts = states(probabilities[row], measurements, thresholds, age, sex, quality)
         out.append(
@@ -56,7 +46,8 @@ def evidence_rows(
     return out
 
 
-def _truth(data: PtbXl, measured: NDArray[np.float32]) -> list[Evidence]:
+def truth_rows(data: PtbXl, measured: MeasuredTable) -> list[Evidence]:
+    """Evidence as the annotators would have it: what is listed is present, all else absent."""
     quality = Quality("usable", 1.0)
     out = []
     for row in range(len(data)):
@@ -65,12 +56,12 @@ def _truth(data: PtbXl, measured: NDArray[np.float32]) -> list[Evidence]:
             Finding(code, 0.97 if listed[i] else 0.01, PRESENT if listed[i] else ABSENT) for i, code in enumerate(CODES)
         )
         age, sex = person(data, row)
-        out.append(Evidence(quality, measurements_from_row(measured[row]), findings, (), (), age, sex, str(data.ids[row])))
+        out.append(Evidence(quality, measured.measurements(row), findings, (), (), age, sex, str(data.ids[row])))
     return out
 
 
 def alignment_set(
-    data: PtbXl, unseen: dict[str, NDArray[Any]], measured: NDArray[np.float32], library: Path, encoder_hash: str
+    data: PtbXl, unseen: dict[str, NDArray[Any]], measured: MeasuredTable, library: Path, encoder_hash: str
 ) -> AlignmentSet:
     """Everything the alignment reads. Neighbours never include the recording itself or its patient."""
     from assistant.risk import fit_risk
@@ -80,5 +71,5 @@ def alignment_set(
     shelf = CaseLibrary.open(library, encoder_hash)
     cases = shelf.search_batch(unseen["embeddings"], k=10, exclude_patients=[str(p) for p in data.patients])
     return AlignmentSet(
-        evidence_rows(data, unseen["probabilities"], measured, thresholds, cases), _truth(data, measured), unseen["tokens"]
+        evidence_rows(data, unseen["probabilities"], measured, thresholds, cases), truth_rows(data, measured), unseen["tokens"]
     )

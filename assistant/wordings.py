@@ -17,7 +17,12 @@ HELD_OUT: dict[str, tuple[str, ...]] = {
         "Does anything in this ECG speak of {x}?",
         "Should I expect {x} on this strip?",
     ),
-    "verify_group": ("Would you read any {g} here?", "Can any {g} be made out?", "{g} of any kind, yes or no?", "Is {g} part of the picture?"),
+    "verify_group": (
+        "Would you read any {g} here?",
+        "Can any {g} be made out?",
+        "{g} of any kind, yes or no?",
+        "Is {g} part of the picture?",
+    ),
     "verify_two": ("Would you read {x} or {y} here?", "Can {x} or {y} be made out?"),
     "choose": (
         "Would you call this {x} or rather {y}?",
@@ -184,7 +189,12 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
         "Can you tell whether the {m} is {w}?",
         "{w} {m}?",
     ),
-    "measurement_two": ("What are the {m} and the {n}?", "{m} and {n}?", "Give me the {m} and {n}.", "Tell me the {m} and the {n}."),
+    "measurement_two": (
+        "What are the {m} and the {n}?",
+        "{m} and {n}?",
+        "Give me the {m} and {n}.",
+        "Tell me the {m} and the {n}.",
+    ),
     "normal": (
         "Is this ECG normal?",
         "Is the ECG normal?",
@@ -311,5 +321,18 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
         "Is surgery needed?",
         "Which tests should be done next?",
     ),
-    "unclear": ("What?", "And?", "Why?", "Hello", "asdf", "Tell me more", "That one?", "Is it?", "ok", "the thing in the middle", "Please", "Which?"),
+    "unclear": (
+        "What?",
+        "And?",
+        "Why?",
+        "Hello",
+        "asdf",
+        "Tell me more",
+        "That one?",
+        "Is it?",
+        "ok",
+        "the thing in the middle",
+        "Please",
+        "Which?",
+    ),
 }

@@ -137,7 +137,7 @@ def _bands(x: Floats) -> tuple[Floats, Floats, Floats, Floats]:
     n = x.shape[1]
     pad = min(int(WORK_FS_HZ), n - 1)
     padded = np.pad(x, ((0, 0), (pad, pad)), mode="reflect", reflect_type="odd")
-    freqs = np.fft.rfftfreq(padded.shape[1], 1 / WORK_FS_HZ)
+    freqs: Floats = np.fft.rfftfreq(padded.shape[1], 1 / WORK_FS_HZ).astype(np.float64)
     spectrum = np.fft.rfft(padded, axis=1)
     wander = _edge(freqs, 0.2, 0.6)
     smooth = wander * (1 - _edge(freqs, 40.0, 50.0))
@@ -180,7 +180,7 @@ def _find_beats(band: Floats) -> NDArray[np.int64]:
     pooled = _boxcar(weight @ energy, int(0.09 * WORK_FS_HZ))
     peaks, _ = find_peaks(pooled, distance=_MIN_RR)
     if len(peaks) == 0:
-        return peaks.astype(np.int64)
+        return np.zeros(0, np.int64)
     heights = pooled[peaks]
     floor = float(np.median(pooled))
     # The level of a true beat: the tallest peak in each 2 s, then the median of these.

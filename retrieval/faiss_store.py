@@ -39,6 +39,13 @@ PRECISIONS = ("fp16", "8bit")
 FOLD_AT = 20_000
 
 
+def _faiss() -> Any:
+    """FAISS, imported when first needed; untyped, for its own stubs do not know all of it."""
+    import faiss
+
+    return faiss
+
+
 def _sha256(file: Path) -> str:
     digest = hashlib.sha256()
     with open(file, "rb") as handle:
@@ -58,8 +65,7 @@ def _sync(path: Path) -> None:
 
 def _new_index(precision: str, dim: int, vectors: NDArray[np.float32], numbers: NDArray[np.int64]) -> Any:
     """A FAISS index with these vectors. 8-bit codes are ranges per dimension, learned from the vectors themselves."""
-    import faiss
-
+    faiss = _faiss()
     kind = faiss.ScalarQuantizer.QT_8bit if precision == "8bit" else faiss.ScalarQuantizer.QT_fp16
     index = faiss.IndexScalarQuantizer(dim, kind, faiss.METRIC_INNER_PRODUCT)
     if len(vectors):
@@ -74,12 +80,15 @@ def _new_index(precision: str, dim: int, vectors: NDArray[np.float32], numbers: 
     return mapped
 
 
+def _empty_index(precision: str, dim: int) -> Any:
+    return _new_index(precision, dim, np.zeros((0, dim), np.float32), np.zeros(0, np.int64))
+
+
 class FaissStore:
     """See the module's text. Open with `create` or `open`; use as a context manager or `close` it."""
 
     def __init__(self, folder: Path, manifest: dict[str, Any], table: RowTable, index: Any, writable: bool) -> None:
-        import faiss
-
+        faiss = _faiss()
         self.folder = folder
         self.dim = int(manifest["dim"])
         self.encoder_hash = str(manifest["encoder_hash"])
@@ -101,7 +110,13 @@ class FaissStore:
 
     @classmethod
     def create(
-        cls, folder: str | Path, encoder_hash: str, *, dim: int = 256, precision: str = "fp16", notes: dict[str, Any] | None = None
+        cls,
+        folder: str | Path,
+        encoder_hash: str,
+        *,
+        dim: int = 256,
+        precision: str = "fp16",
+        notes: dict[str, Any] | None = None,
     ) -> FaissStore:
         """A new, empty store, open for writing. ``precision``: fp16 (grows well) or 8bit (half the size; best filled at once).
 
@@ -131,7 +146,7 @@ class FaissStore:
             "rows": {"file": ROWS, "sha256": None},
             "notes": notes or {},
         }
-        store = cls(folder, manifest, table, _new_index(precision, dim, np.zeros((0, dim), np.float32), np.zeros(0, np.int64)), True)
+        store = cls(folder, manifest, table, _empty_index(precision, dim), True)
         store._write_manifest()
         return store
 
@@ -153,7 +168,8 @@ class FaissStore:
                 raise ArtefactError(f"The case library {folder.name!r} lacks {part['file']}; restore it or build it again.")
             if part["sha256"] is not None and _sha256(file) != part["sha256"]:
                 raise ArtefactError(
-                    f"The case library's {part['file']} is damaged (its SHA-256 is not the manifest's); restore it or build it again."
+                    f"The case library's {part['file']} is damaged (its SHA-256 is not the manifest's); "
+                    "restore it or build it again."
                 )
         recover = not manifest["sealed"] and os.access(folder, os.W_OK)
         table = RowTable(rows, writable=writable, recover=recover)
@@ -163,11 +179,10 @@ class FaissStore:
 
     @staticmethod
     def _read_index(folder: Path, manifest: dict[str, Any]) -> Any:
-        import faiss
-
+        faiss = _faiss()
         dim = int(manifest["dim"])
         if not manifest["vectors"]:
-            return _new_index(str(manifest["precision"]), dim, np.zeros((0, dim), np.float32), np.zeros(0, np.int64))
+            return _empty_index(str(manifest["precision"]), dim)
         name = str(manifest["vectors"]["file"])
         try:
             index = faiss.read_index(str(folder / name))
@@ -179,8 +194,6 @@ class FaissStore:
 
     def _reconcile(self) -> None:
         """Bring vectors in line with the rows: the index loses what SQLite lost, and gains what waits."""
-        import faiss
-
         waiting, vectors = self._table.pending(self.dim)
         indexed = faiss_ids(self._index)
         stale = np.concatenate([np.setdiff1d(indexed, self._numbers), np.intersect1d(indexed, waiting)])
@@ -203,8 +216,7 @@ class FaissStore:
 
     def search(self, vectors: NDArray[np.floating], k: int, allowed_ids: Iterable[str] | None = None) -> tuple[Hits, ...]:
         """See `Store.search`. The cosine is that with the stored codes, brought to unit length."""
-        import faiss
-
+        faiss = _faiss()
         if k < 1:
             raise InputError(f"k is {k}; it must be at least 1.")
         query = unit_vectors(vectors, self.dim)
@@ -304,8 +316,7 @@ class FaissStore:
 
     def _fold(self) -> None:
         """Write one FAISS file with every vector, name it in the manifest, then let go of the old one and of what waited."""
-        import faiss
-
+        faiss = _faiss()
         old = faiss_ids(self._index)
         new = faiss_ids(self._tail)
         waiting = self._tail_source.reconstruct_n(0, len(new)) if len(new) else np.zeros((0, self.dim), np.float32)
@@ -348,8 +359,6 @@ class FaissStore:
             if not self._writable or self._manifest["sealed"]:
                 self._table.close()
                 return
-            import faiss
-
             indexed = faiss_ids(self._index)
             on_disk = int(self._manifest["count"]) if self._manifest["vectors"] else -1
             if self._tail.ntotal or len(indexed) != on_disk:
@@ -374,8 +383,7 @@ class FaissStore:
 
 def faiss_ids(index: Any) -> NDArray[np.int64]:
     """Row numbers in a mapped index, in its own order."""
-    import faiss
-
+    faiss = _faiss()
     return np.asarray(faiss.vector_to_array(index.id_map), np.int64)
 
 
@@ -384,9 +392,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ArtefactError(f"There is no case library in {folder.name!r} (no {MANIFEST}); give its folder or build one.") from error
+        raise ArtefactError(
+            f"There is no case library in {folder.name!r} (no {MANIFEST}); "
+            "give its folder or build one."
+        ) from error
     except (OSError, ValueError) as error:
-        raise ArtefactError(f"The manifest of the case library {folder.name!r} cannot be read; restore it or build it again.") from error
+        raise ArtefactError(
+            f"The manifest of the case library {folder.name!r} cannot be read; "
+            "restore it or build it again."
+        ) from error
     needed = {"encoder_hash": str, "dim": int, "count": int, "precision": str, "generation": int, "sealed": bool, "rows": dict}
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise ArtefactError(f"The {MANIFEST} in {folder.name!r} is not that of a case library; give a library's folder.")
@@ -397,5 +411,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         )
     wrong = [name for name, kind in needed.items() if not isinstance(manifest.get(name), kind)]
     if wrong or "vectors" not in manifest:
-        raise ArtefactError(f"The manifest of the case library {folder.name!r} lacks {(wrong or ['vectors'])[0]}; build it again.")
+        raise ArtefactError(
+            f"The manifest of the case library {folder.name!r} lacks {(wrong or ['vectors'])[0]}; "
+            "build it again."
+        )
     return manifest

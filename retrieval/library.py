@@ -16,7 +16,7 @@ from encoders.vocabulary import CODES
 from retrieval.case import Case
 from retrieval.store import CaseRow, Store, open_store, patient_key
 from retrieval.text import TextEncoder
-from retrieval.textsearch import TextIndex, TextQuery
+from retrieval.textsearch import TextIndex, TextQuery, understand
 from retrieval.where import And, Condition, parse
 
 __all__ = ["BUILTIN", "NEAR_DUPLICATE", "CaseLibrary"]
@@ -132,7 +132,10 @@ class CaseLibrary:
         embeddings = np.atleast_2d(embeddings)
         patients = [patient_key(p) for p in exclude_patients] if exclude_patients is not None else [None] * len(embeddings)
         if len(patients) != len(embeddings):
-            raise InputError(f"{len(patients)} patients were given for {len(embeddings)} embeddings; give one, or None, for each.")
+            raise InputError(
+                f"{len(patients)} patients were given for {len(embeddings)} embeddings; "
+                "give one, or None, for each."
+            )
         condition = parse(where) if isinstance(where, str) else where
         allowed = None if condition is None else self.store.matching_ids(condition)
         banned = frozenset(exclude_ids)
@@ -181,7 +184,7 @@ class CaseLibrary:
 
     def understand(self, text: str) -> TextQuery:
         """What a text asks for; QueryError where it names nothing that cases are known by."""
-        return self._text_index().understand(text)
+        return understand(text, self.text_encoder)
 
     def search_text(self, text: str, k: int = 10, where: str | Condition | None = None) -> tuple[Case, ...]:
         """Cases that a text describes, such as "elderly woman with atrial fibrillation", best first.
@@ -191,19 +194,15 @@ class CaseLibrary:
         """
         _check_k(k)
         condition = parse(where) if isinstance(where, str) else where
-        index = self._text_index()
-        query = index.understand(text)
+        query = understand(text, self.text_encoder)
         if query.condition is not None:
             condition = query.condition if condition is None else And((condition, query.condition))
         allowed = None if condition is None else self.store.matching_ids(condition)
-        ranked = index.rank(query, k, allowed)
-        rows = self._fetch(case_id for case_id, _ in ranked)
-        return tuple(rows[case_id].as_case(share) for case_id, share in ranked)
-
-    def _text_index(self) -> TextIndex:
         if self._text is None:
             self._text = TextIndex(self.store.matching(None), self.text_encoder)
-        return self._text
+        ranked = self._text.rank(query, k, allowed)
+        rows = self._fetch(case_id for case_id, _ in ranked)
+        return tuple(rows[case_id].as_case(share) for case_id, share in ranked)
 
     # --- the rest ----------------------------------------------------------------------------------------------------
 

@@ -116,7 +116,10 @@ class MilvusStore:
             found = cls._description(client, collection)
             client.load_collection(collection)
         except MilvusException as error:
-            raise ArtefactError(f"Milvus did not open the case library ({error.message}); check the address and the server.") from error
+            raise ArtefactError(
+                f"Milvus did not open the case library ({error.message}); "
+                "check the address and the server."
+            ) from error
         if encoder_hash is not None and found["encoder_hash"] != encoder_hash:
             client.close()
             raise ArtefactError(
@@ -151,7 +154,10 @@ class MilvusStore:
         except (ValueError, KeyError) as error:
             raise ArtefactError(f"The Milvus collection {collection!r} is not a case library; give another address.") from error
         if card.get("format") != FORMAT or card.get("store_version") != STORE_VERSION:
-            raise ArtefactError(f"The Milvus collection {collection!r} is not a case library of version {STORE_VERSION}; build one.")
+            raise ArtefactError(
+                f"The Milvus collection {collection!r} is not a case library of version {STORE_VERSION}; "
+                "build one."
+            )
         return dict(card)
 
     def _call(self, name: str, **options: Any) -> Any:
@@ -230,7 +236,8 @@ class MilvusStore:
         unit, kept = checked_batch(ids, vectors, rows, self.dim)
         self._must_write()
         cells = [
-            {"key": _key(row.case_id), "vector": vector.tolist(), "row": _to_json(row)} for vector, row in zip(unit, kept, strict=True)
+            {"key": _key(row.case_id), "vector": vector.tolist(), "row": _to_json(row)}
+            for vector, row in zip(unit, kept, strict=True)
         ]
         for start in range(0, len(cells), BATCH):
             self._call("upsert", data=cells[start : start + BATCH])

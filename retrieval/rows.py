@@ -80,8 +80,14 @@ class RowTable:
 
     def _broken(self, error: sqlite3.Error) -> ArtefactError:
         if "locked" in str(error):
-            return ArtefactError(f"The case library's {self.file.name} is being written by another process; try again when it is done.")
-        return ArtefactError(f"The case library's {self.file.name} cannot be read ({error}); restore the library or build it again.")
+            return ArtefactError(
+                f"The case library's {self.file.name} is being written by another process; "
+                "try again when it is done."
+            )
+        return ArtefactError(
+            f"The case library's {self.file.name} cannot be read ({error}); "
+            "restore the library or build it again."
+        )
 
     def check(self) -> None:
         """Quick integrity check; ArtefactError where the file is damaged."""
@@ -90,7 +96,10 @@ class RowTable:
         except sqlite3.Error as error:
             raise self._broken(error) from error
         if found != "ok":
-            raise ArtefactError(f"The case library's {self.file.name} is damaged ({found}); restore the library or build it again.")
+            raise ArtefactError(
+                f"The case library's {self.file.name} is damaged ({found}); "
+                "restore the library or build it again."
+            )
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
@@ -109,7 +118,10 @@ class RowTable:
         except sqlite3.Error as error:
             raise self._broken(error) from error
         if any(len(blob) != 4 * dim for _, blob in found):
-            raise ArtefactError(f"The case library's {self.file.name} holds vectors of another length than {dim}; build it again.")
+            raise ArtefactError(
+                f"The case library's {self.file.name} holds vectors of another length than {dim}; "
+                "build it again."
+            )
         vectors = np.frombuffer(b"".join(blob for _, blob in found), np.float32).reshape(-1, dim)
         return np.array([n for n, _ in found], np.int64), vectors
 

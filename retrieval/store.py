@@ -69,7 +69,10 @@ class CaseRow:
         if self.sex not in ("F", "M", None):
             raise InputError(f"Case {self.case_id} has sex {self.sex!r}; it must be F, M or left out.")
         if self.age_years is not None and not 0 <= self.age_years <= 130:
-            raise InputError(f"Case {self.case_id} has age {self.age_years}; it must lie between 0 and 130 years, or be left out.")
+            raise InputError(
+                f"Case {self.case_id} has age {self.age_years}; "
+                "it must lie between 0 and 130 years, or be left out."
+            )
         for code, likelihood in self.statements.items():
             if not _CODE.fullmatch(code) or not 0 <= likelihood <= 100:
                 raise InputError(
@@ -130,7 +133,10 @@ def checked_batch(
     """Unit vectors and normalised rows of one batch; InputError where the three do not belong together."""
     unit = unit_vectors(vectors, dim) if len(ids) else np.zeros((0, dim), np.float32)
     if not len(ids) == len(unit) == len(rows):
-        raise InputError(f"{len(ids)} ids, {len(unit)} vectors and {len(rows)} rows were given; there must be one of each per case.")
+        raise InputError(
+            f"{len(ids)} ids, {len(unit)} vectors and {len(rows)} rows were given; "
+            "there must be one of each per case."
+        )
     if len(set(ids)) != len(ids):
         raise InputError("A case id stands twice in one batch; each may stand once.")
     for case_id, row in zip(ids, rows, strict=True):

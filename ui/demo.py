@@ -20,8 +20,8 @@ DURATION_S = 10.0
 
 # A P wave starts in the right atrium (forwards, down) and ends in the left (leftwards, slightly back).
 _P = (
-    Bump(-112, 17, 17, (0.03, 0.075, -0.045)),
-    Bump(-82, 17, 18, (0.065, 0.06, 0.030)),
+    Bump(-112, 17, 17, (0.06, 0.065, -0.045)),
+    Bump(-82, 17, 18, (0.10, 0.060, 0.030)),
 )
 # Septum from left to right, then the free walls, then the base of the heart, which points back and up.
 _QRS = (
@@ -48,8 +48,8 @@ _LBBB = Heart(
     72,
     (
         Bump(24, 10, 13, (0.42, 0.14, 0.22)),
-        Bump(54, 15, 17, (0.92, 0.16, 0.95)),
-        Bump(92, 16, 13, (0.98, 0.02, 0.82)),
+        Bump(54, 15, 17, (0.90, 0.16, 1.12)),
+        Bump(92, 16, 13, (0.96, 0.02, 1.05)),
         Bump(117, 9, 8, (0.20, -0.04, 0.34)),
         Bump(142, 8, 60, (-0.12, -0.02, -0.18), hold_ms=100, gate_ms=132),
         Bump(335, 60, 42, (-0.36, -0.04, -0.34), repolarisation=True),

@@ -132,7 +132,8 @@ def _fibrillation(f: Fibrillation, n: int, fs_hz: float, rng: np.random.Generato
     phase = 2 * np.pi * np.cumsum(rate_hz) / fs_hz
     size = 1 + 0.35 * _coloured(rng, n, fs_hz, 0.1, 1.0)
     saw = size * (np.sin(phase) + 0.35 * np.sin(2 * phase + 0.6) + 0.12 * np.sin(3 * phase + 1.1))
-    return np.asarray(np.outer(np.array(f.xyz), saw), dtype=np.float64)
+    waves: NDArray[np.float64] = np.outer(np.array(f.xyz), saw)
+    return waves
 
 
 def project(dipole_mv: NDArray[np.float64]) -> NDArray[np.float64]:

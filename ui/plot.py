@@ -101,7 +101,6 @@ def draw(ecg: ECG, *, title: str = "", paper: Paper | None = None) -> Figure:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.patheffects import withStroke
 
     paper = paper or Paper()
     strips = layout(ecg.leads, ecg.duration_s)
@@ -134,7 +133,7 @@ def draw(ecg: ECG, *, title: str = "", paper: Paper | None = None) -> Figure:
         label = strip.lead if np.isfinite(mv).any() else f"{strip.lead} (no samples)"
         axes.text(
             left_mm + strip.x_mm + 1.2, base_mm + 0.36 * paper.row_mm, label, fontsize=9, fontweight="bold", color=paper.ink,
-            va="center", zorder=4, path_effects=[withStroke(linewidth=2, foreground=paper.background)],
+            va="center", zorder=2,
         )  # fmt: skip
     header: dict[str, Any] = {"fontsize": 8.5, "color": paper.ink, "va": "center", "zorder": 4}
     axes.text(MARGIN_MM, height_mm - 6.5, title, **header)

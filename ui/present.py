@@ -17,8 +17,8 @@ Document = Mapping[str, Any]
 _URGENCY_RANK = {"critical": 0, "urgent": 1, "routine": 2, "normal": 3}
 #: The values that stand in the strip under the paper, as on the header of a cart's print.
 _VITALS = (
-    ("rate_bpm", "Rate"), ("pr_ms", "PR"), ("qrs_ms", "QRS"), ("qt_ms", "QT"), ("qtc_ms", "QTc (Fridericia)"), ("axis_deg", "QRS axis"),
-    ("rr_irregularity", "RR irregularity"), ("p_wave_share", "Beats with P"),
+    ("rate_bpm", "Rate"), ("pr_ms", "PR"), ("qrs_ms", "QRS"), ("qt_ms", "QT"), ("qtc_ms", "QTc (Fridericia)"),
+    ("axis_deg", "QRS axis"), ("rr_irregularity", "RR irregularity"), ("p_wave_share", "Beats with P"),
 )  # fmt: skip
 
 
@@ -52,9 +52,10 @@ def _number(value: float | None, unit: str) -> str:
 
 
 def _measured_title(item: Document) -> str:
-    parts = [f"{item['beats']} beats" if item.get("beats") else "", "leads " + ", ".join(item["leads"]) if item.get("leads") else ""]
-    parts += [f"reliability {item['reliability']:.2f}" if "reliability" in item else "", str(item.get("note", ""))]
-    return "; ".join(part for part in parts if part)
+    parts = [f"{item['beats']} beats" if item["beats"] else "", f"leads {', '.join(item['leads'])}" if item["leads"] else ""]
+    if item["value"] is not None:
+        parts.append(f"reliability {item['reliability']:.2f}")
+    return "; ".join(part for part in (*parts, item["note"]) if part)
 
 
 def vitals_html(document: Document) -> str:
@@ -64,13 +65,13 @@ def vitals_html(document: Document) -> str:
         return ""
     boxes = "".join(
         f'<div class="ea-vital" title="{escape(_measured_title(measured[name]))}"><span>{escape(label)}</span>'
-        f"<b>{escape(_number(measured[name]['value'], measured[name].get('unit', '')))}</b></div>"
+        f"<b>{escape(_number(measured[name]['value'], measured[name]['unit']))}</b></div>"
         for name, label in _VITALS
         if name in measured
     )
     rows = "".join(
         f"<tr><td><code>M:{escape(name)}</code></td><td>{escape(_label(name))}</td>"
-        f'<td class="ea-num">{escape(_number(item["value"], item.get("unit", "")))}</td><td>{escape(_measured_title(item))}</td></tr>'
+        f'<td class="ea-num">{escape(_number(item["value"], item["unit"]))}</td><td>{escape(_measured_title(item))}</td></tr>'
         for name, item in measured.items()
     )
     table = f"<table class='ea-table'><tr><th>id</th><th>measurement</th><th>value</th><th>rests on</th></tr>{rows}</table>"
@@ -110,7 +111,8 @@ def findings_html(document: Document) -> str:
             f'<details class="ea-group ea-{state.replace(" ", "-")}"{" open" if opened else ""}>'
             f"<summary>{escape(heading)} <span class='ea-count'>{len(chosen)}</span></summary>{body}</details>"
         )
-    return f'<h3>Findings</h3>{"".join(out)}<p class="ea-note">{escape(texts.CONFIDENCE_NOTE)}</p>'
+    note = f"{texts.CONFIDENCE_NOTE} {document.get('guarantee') or ''}".strip()
+    return f'<h3>Findings</h3>{"".join(out)}<p class="ea-note">{escape(note)}</p>'
 
 
 def _finding_row(finding: Document) -> str:
@@ -133,7 +135,7 @@ def _explain(evidence_id: str, document: Document) -> str:
     kind, _, name = evidence_id.partition(":")
     if kind == "M" and name in (document.get("measurements") or {}):
         item = document["measurements"][name]
-        return f"{_label(name)}: {_number(item['value'], item.get('unit', ''))}; {_measured_title(item)}"
+        return f"{_label(name)}: {_number(item['value'], item['unit'])}; {_measured_title(item)}"
     if kind == "F":
         for finding in document.get("findings") or []:
             if finding["code"] == name:
@@ -141,43 +143,68 @@ def _explain(evidence_id: str, document: Document) -> str:
     return evidence_id
 
 
-def _claims(items: Any, document: Document) -> str:
-    """Sentences with the ids that they rest on; an item is a sentence or a record with ``text`` and ``evidence``."""
-    out = []
-    for item in [items] if isinstance(items, str | Mapping) else items or []:
-        text, ids = (item, ()) if isinstance(item, str) else (item["text"], item.get("evidence", ()))
-        out.append(f"<li>{escape(text)} {_evidence(ids, document)}</li>")
-    return f"<ul>{''.join(out)}</ul>" if out else ""
+def _lines(lines: Iterable[Document], document: Document) -> str:
+    """Sentences with the ids that they rest on."""
+    items = "".join(f"<li>{escape(line['text'])} {_evidence(line['evidence'], document)}</li>" for line in lines)
+    return f"<ul>{items}</ul>" if items else ""
+
+
+def _plain(sentences: Iterable[str]) -> str:
+    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+    return f"<ul>{items}</ul>" if items else ""
+
+
+def _critical(document: Document) -> str:
+    """Critical remarks: in front of everything, inside a referral, too."""
+    remarks = document.get("critical") or []
+    if not remarks:
+        return ""
+    rows = "".join(
+        f'<li title="{escape(item["citation"])}">{escape(item["text"])} {_evidence(item["evidence"], document)}</li>'
+        for item in remarks
+    )
+    return f'<div class="ea-box ea-critical"><b>{escape(texts.CRITICAL)}</b><ul>{rows}</ul></div>'
 
 
 def document_html(document: Document) -> str:
-    """The draft, or the referral with its reasons and critical findings in front."""
+    """The draft, or the referral with critical remarks and its reasons in front of what is known all the same."""
     referral = document["status"] == "referral"
-    parts = []
+    quality = document["quality"]
+    parts = [_critical(document)]
     if referral:
-        reasons = "".join(f"<li>{escape(reason)}</li>" for reason in document.get("reasons") or [])
-        parts.append(f'<div class="ea-box ea-referral" role="alert"><b>{escape(texts.REFERRAL_LEAD)}</b><ul>{reasons}</ul></div>')
+        who = f"<p>{escape(texts.WHO_LOOKS)} {escape(document['who_should_look'])}.</p>"
+        reasons = _plain(document["reasons"])
+        lead = escape(texts.REFERRAL_LEAD)
+        parts.append(f'<div class="ea-box ea-referral" role="alert"><b>{lead}</b>{reasons}{who}</div>')
     else:
-        parts.append(f'<div class="ea-box ea-draft"><b>{escape(texts.BANNER)}</b> — for a clinician to review.</div>')
-    critical = [
-        f
-        for f in document.get("findings") or []
-        if f["urgency"] == "critical" and (f["state"] == "present" or (referral and f["state"] == "undetermined"))
-    ]
-    if critical:
-        rows = "".join(_finding_row(f) for f in critical)
-        parts.append(f'<div class="ea-box ea-critical"><b>Critical: stated, or cannot be excluded</b>{rows}</div>')
-    quality = document.get("quality") or {}
-    if quality.get("reasons"):
-        reasons = "".join(f"<li>{escape(reason)}</li>" for reason in quality["reasons"])
-        parts.append(f'<div class="ea-box ea-quality"><b>Recording {escape(quality["verdict"])}</b><ul>{reasons}</ul></div>')
-    impression = _claims(document.get("impression"), document)
+        parts.append(f'<div class="ea-box ea-draft"><b>{escape(texts.BANNER)}</b> {escape(texts.TO_REVIEW)}</div>')
+    if quality["reasons"]:
+        parts.append(
+            f'<div class="ea-box ea-quality"><b>{escape(texts.RECORDING_IS.format(quality["verdict"]))}</b>'
+            f"{_plain(quality['reasons'])}</div>"
+        )
+    impression = _lines(document["impression"], document)
     if impression:
-        parts.append(f'<h3>{"What is known all the same" if referral else "Impression"}</h3><div class="ea-impression">{impression}</div>')
-    for name, items in (document.get("sections") or {}).items():
-        body = _claims(items, document)
-        if body and name != "impression":
-            parts.append(f'<h4>{escape(name.replace("_", " ").capitalize())}</h4>{body}')
+        heading = texts.KNOWN_ALL_THE_SAME if referral else texts.IMPRESSION
+        parts.append(f'<h3>{escape(heading)}</h3><div class="ea-impression">{impression}</div>')
+    for name, lines in document["sections"].items():
+        # Shown above already: the impression, and what the boxes say.
+        if not lines or name in ("impression", "referral") or (name == "quality" and quality["reasons"]):
+            continue
+        body, heading = _lines(lines, document), escape(name[0].upper() + name[1:])
+        if name == "not assessed":
+            parts.append(f'<details class="ea-more"><summary>{heading} ({len(lines)})</summary>{body}</details>')
+        else:
+            parts.append(f"<h4>{heading}</h4>{body}")
+    conflicts = document.get("conflicts") or []
+    if conflicts:
+        rows = "".join(
+            f'<li title="{escape(c["citation"])}">{escape(c["text"])} {_evidence([c["id"], *c["items"]], document)}</li>'
+            for c in conflicts
+        )
+        parts.append(f"<h4>{escape(texts.CONFLICTS)}</h4><ul>{rows}</ul>")
+    if document.get("limits"):
+        parts.append(f"<h4>{escape(texts.LIMITS)}</h4>{_plain(document['limits'])}")
     return f'<div class="ea-document" data-status="{escape(document["status"])}">{"".join(parts)}</div>'
 
 

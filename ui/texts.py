@@ -5,23 +5,41 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
+    "AGE",
     "ANALYSE",
+    "ASK",
     "ASK_FIRST",
     "ASK_PLACEHOLDER",
+    "AS_RECORDED",
     "BANNER",
     "CHAT_EMPTY",
+    "CHAT_LABEL",
     "CONFIDENCE_NOTE",
+    "CONFLICTS",
+    "CRITICAL",
+    "DEMO_LABEL",
     "DROP_LABEL",
     "EMPTY",
     "EXAMPLE_ANSWER",
     "EXAMPLE_CASES",
     "EXAMPLE_REPORT",
+    "FOR_EXAMPLE",
+    "IMPRESSION",
     "INTENDED_USE",
+    "KNOWN_ALL_THE_SAME",
+    "LIMITS",
     "QUESTIONS",
+    "RATE",
+    "RECORDING_IS",
     "REFERRAL_LEAD",
     "SERVICE_DESCRIPTION",
+    "SEX",
+    "TABLES",
     "TITLE",
+    "TO_REVIEW",
     "UNFORESEEN",
+    "UNIT",
+    "WHO_LOOKS",
 ]
 
 TITLE = "ECG assistant"
@@ -35,12 +53,29 @@ DROP_LABEL = "Own recording (.hea with .dat, or .csv)"
 EMPTY = "Pick a demo recording or drop one of your own, then press Analyse."
 CHAT_EMPTY = "Analyse a recording, then ask about it: rate, rhythm, intervals, a finding and why, similar cases."
 ASK_PLACEHOLDER = "Ask about this recording"
+AGE = "Age"
+SEX = "Sex"
+AS_RECORDED = "as recorded"
+DEMO_LABEL = "Demo recording (synthesised)"
+TABLES = "For tables without rate or unit"
+RATE = "Sampling rate in Hz (--fs)"
+UNIT = "Unit (--unit)"
+CHAT_LABEL = "Questions about this recording"
+ASK = "Ask"
+FOR_EXAMPLE = "For example"
 ASK_FIRST = "Analyse a recording first; questions are answered about that recording only."
 QUESTIONS = ("What is the rhythm?", "How long is the QRS complex?", "Is there ischemia?", "What is not assessed?")
 REFERRAL_LEAD = "Handed over to a human"
+WHO_LOOKS = "To look at it:"
+TO_REVIEW = "for a clinician to review."
+RECORDING_IS = "The recording is {}"
+CRITICAL = "Critical: stated, or cannot be excluded"
+IMPRESSION = "Impression"
+KNOWN_ALL_THE_SAME = "What is known all the same"
+CONFLICTS = "Conflicts"
+LIMITS = "Limits"
 CONFIDENCE_NOTE = (
-    "Probabilities are calibrated on patients that no training saw. Guarantees are pooled over statements and hold for"
-    " recordings like those. “Cannot be judged” is neither present nor absent."
+    "Probabilities are calibrated on patients that no training saw. “Cannot be judged” is neither present nor absent."
 )
 UNFORESEEN = "Something went wrong on the server's side; the recording was not judged."
 SERVICE_DESCRIPTION = (
@@ -59,10 +94,15 @@ EXAMPLE_REPORT: dict[str, Any] = {
     "findings": [
         {"code": "AFIB", "name": "atrial fibrillation", "probability": 0.97, "state": "present", "urgency": "urgent"}
     ],
-    "sections": {"rhythm": [{"text": "Atrial fibrillation.", "evidence": ["F:AFIB"]}]},
-    "impression": [{"text": "Atrial fibrillation with a ventricular rate of 104/min.", "evidence": ["F:AFIB", "M:rate_bpm"]}],
+    "sections": {"rhythm": [{"text": "Atrial fibrillation.", "evidence": ["F:AFIB"], "source": "renderer"}]},
+    "impression": [
+        {"text": "Atrial fibrillation at 104/min.", "evidence": ["F:AFIB", "M:rate_bpm"], "source": "language model"}
+    ],
     "cases": [{"id": "C:12345", "similarity": 0.93, "age_years": 71, "sex": "M", "statements": {"AFIB": 0.0}}],
-    "versions": {"schema": "1"},
+    "critical": [],
+    "limits": [],
+    "unconfirmed": True,
+    "versions": {"schema": "1.0"},
 }
 EXAMPLE_ANSWER: dict[str, Any] = {
     "status": "answer",

@@ -40,7 +40,7 @@ class AlignmentSet:
 
 @dataclass(frozen=True)
 class AlignConfig:
-    """Two stages. ``modes``: share of each kind of prompt; ``reports``: share of report tasks among the tasks."""
+    """Two stages. ``modes``: share of each kind of prompt; ``reports``, ``comparisons``: share of these among the tasks."""
 
     projector_steps: int = 300
     lora_steps: int = 1500
@@ -48,18 +48,23 @@ class AlignConfig:
     lora_lr: float = 1e-3
     batch: int = 48
     reports: float = 0.3
+    comparisons: float = 0.05
     seed: int = 0
     modes: tuple[tuple[str, float], ...] = (("tokens", 0.5), ("evidence", 0.1), ("both", 0.15), ("both+cases", 0.25))
 
 
-def _example(data: AlignmentSet, config: AlignConfig, rng: random.Random) -> tuple[corpus.Example, int]:
+def _example(data: AlignmentSet, config: AlignConfig, rng: random.Random) -> tuple[corpus.Example, tuple[int, ...]]:
+    """One task and the rows of the recordings in its prompt."""
     row = rng.randrange(len(data.evidence))
     mode = rng.choices([m for m, _ in config.modes], [w for _, w in config.modes])[0]
-    evidence = data.truth[row] if mode == "tokens" else data.evidence[row]
-    question = None
-    if rng.random() >= config.reports:
-        question = rng.choice(corpus.questions(evidence, rng, 2))
-    return corpus.example(evidence, question, mode, rng), row
+    source = data.truth if mode == "tokens" else data.evidence
+    task = rng.random()
+    if task < config.reports:
+        return corpus.example(source[row], None, mode, rng), (row,)
+    if task < config.reports + config.comparisons:
+        later = rng.randrange(len(data.evidence))
+        return corpus.example(source[row], corpus.comparison(rng), mode, rng, source[later]), (row, later)
+    return corpus.example(source[row], corpus.questions(source[row], rng, 1)[0], mode, rng), (row,)
 
 
 def align(
@@ -86,14 +91,14 @@ def align(
                 rng = random.Random(f"{config.seed}-{stage}-{chunk}")
                 rows = []
                 for _ in range(config.batch * group):
-                    example, row = _example(data, config, rng)
+                    example, recordings = _example(data, config, rng)
                     ids, slots = encode_prompt(tokenizer, example.prompt)
-                    rows.append((ids, slots, encode_target(tokenizer, example.target), row))
+                    rows.append((ids, slots, encode_target(tokenizer, example.target), recordings))
                 pool.clear()
                 pool[chunk] = sorted_batches(rows, config.batch, lambda r: len(r[0]) + len(r[2]), rng)
             chosen = pool[chunk][place]
             batch = collate([r[:3] for r in chosen], tokenizer.pad_token_id)
-            with_slots = [r[3] for r in chosen if any(r[1])]
+            with_slots = [recording for r in chosen if any(r[1]) for recording in r[3]]
             tokens = torch.from_numpy(data.tokens[with_slots].astype(np.float32)) if with_slots else None
             return batch, tokens
 
@@ -110,8 +115,8 @@ def align(
         model, model.parameters(), batches("lora"), FitConfig(config.lora_steps, config.lora_lr), out / "lora.ckpt"
     )  # fmt: skip
     summary = {
-        "projector_loss": float(np.mean(first[-50:])),
-        "lora_loss": float(np.mean(second[-50:])),
+        "projector_loss": float(np.mean(first[-20:])),
+        "lora_loss": float(np.mean(second[-20:])),
         "first_loss": float(np.mean(first[:5])),
         "config": {k: v for k, v in config.__dict__.items() if k != "modes"} | {"modes": dict(config.modes)},
         "recordings": len(data.evidence),

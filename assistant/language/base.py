@@ -17,7 +17,7 @@ from assistant.language.prompts import SLOT, Batch, collate, encode_prompt, enco
 
 __all__ = ["BATCH", "new_base", "pretrain", "pretraining_rows", "sorted_batches", "train_tokenizer"]
 
-BATCH = 64
+BATCH = 48
 VOCABULARY = 3072
 END, PAD = "<|end|>", "<|pad|>"
 
@@ -52,7 +52,10 @@ def new_base(vocabulary: int) -> Any:
 
 
 def pretraining_rows(rng: random.Random, n: int) -> list[tuple[str, str]]:
-    """Prompt and target of n examples made from synthetic facts: no recording, so no ECG slot is filled."""
+    """Prompt and target of n examples made from synthetic facts: no recording, so no ECG slot is filled.
+
+    Loss falls on targets alone; free text (definitions) is all target.
+    """
     rows = []
     while len(rows) < n:
         if rng.random() < 0.15:
@@ -75,7 +78,7 @@ def sorted_batches(rows: list[Any], size: int, length: Callable[[Any], int], rng
     return batches
 
 
-def pretrain(out: Path, *, steps: int = 2000, lr: float = 1.5e-3, seed: int = 0) -> list[float]:
+def pretrain(out: Path, *, steps: int = 800, lr: float = 2e-3, seed: int = 0) -> list[float]:
     """Trains tokenizer and base and writes them to ``out`` in Hugging Face layout (half precision)."""
     out.mkdir(parents=True, exist_ok=True)
     tokenizer = train_tokenizer(["\n".join(row) for row in pretraining_rows(random.Random(seed), 30_000)])
@@ -94,7 +97,7 @@ def pretrain(out: Path, *, steps: int = 2000, lr: float = 1.5e-3, seed: int = 0)
                 encoded.append((ids, slots, encode_target(tokenizer, target)))
             pool.clear()
             pool[chunk] = sorted_batches(encoded, BATCH, lambda r: len(r[0]) + len(r[2]), rng)
-        return collate(pool[chunk][place], tokenizer.pad_token_id, loss_on_prompt=True), None
+        return collate(pool[chunk][place], tokenizer.pad_token_id), None
 
     losses = fit(model, model.base.parameters(), next_batch, FitConfig(steps=steps, lr=lr), out / "base.ckpt")
     folder = out / "base"

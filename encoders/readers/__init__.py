@@ -74,10 +74,10 @@ def read(
     if suffix == ".hea":
         return read_wfdb(path, age_years=age_years, sex=sex)
     if suffix in (".dat", ".mat"):
-        header = next((h for h in (path.with_suffix(".hea"), path.with_suffix(".HEA")) if h.is_file()), None)
-        if header is None:
+        beside = next((h for h in (path.with_suffix(".hea"), path.with_suffix(".HEA")) if h.is_file()), None)
+        if beside is None:
             raise RecordingError(f"{label}{suffix} has no header {label}.hea beside it; give both files together.")
-        return read_wfdb(header, age_years=age_years, sex=sex)
+        return read_wfdb(beside, age_years=age_years, sex=sex)
     if suffix in (".csv", ".tsv", ".txt", ".tab") or _looks_like_table(head):
         return read_csv(path, fs_hz=fs_hz, unit=unit, age_years=age_years, sex=sex)
     raise RecordingError(f"{label} is of a type that is not known; {_ACCEPTED}.")
@@ -111,7 +111,7 @@ def read_files(
         headers = [h for h in headers if _is_segmented(h)]
     if len(headers) != 1:
         raise RecordingError(
-            f"{len(files)} files with {len(headers)} recordings' headers were given; give one recording: its .hea with its signal files."
+            f"{len(files)} files with {len(headers)} WFDB headers were given; give one recording: its .hea with its signal files."
         )
     header = headers[0]
     if len({f.parent.resolve() for f in files}) == 1:

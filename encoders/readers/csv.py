@@ -77,7 +77,9 @@ def _lines(path: Path, label: str) -> list[str]:
     """The file's lines without empty ones at the end."""
     try:
         if path.stat().st_size > _MAX_BYTES:
-            raise RecordingError(f"{label} is larger than {_MAX_BYTES // 1_000_000} MB; recordings of up to 5 minutes are accepted.")
+            raise RecordingError(
+                f"{label} is larger than {_MAX_BYTES // 1_000_000} MB; recordings of up to 5 minutes are accepted."
+            )
         raw = path.read_bytes()
     except OSError as error:
         raise RecordingError(f"{label} cannot be opened; check that it is there and may be read.") from error
@@ -157,7 +159,9 @@ def _number(cell: str, row: int, label: str) -> float:
     try:
         return float(bare)
     except ValueError:
-        raise RecordingError(f"Row {row} of {label} holds something that is no number; only numbers may follow the names.") from None
+        raise RecordingError(
+            f"Row {row} of {label} holds something that is no number; only numbers may follow the names."
+        ) from None
 
 
 def _rate(name: str, seconds: NDArray[np.float64], label: str) -> float:

@@ -97,7 +97,7 @@ def finish(
 def check_duration(seconds: float, label: str) -> None:
     """Raises RecordingError where a recording is longer than ``MAX_DURATION_S``."""
     if seconds > MAX_DURATION_S:
-        long = f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+        long = f"{seconds / 60:.1f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
         raise RecordingError(
             f"{label} is {long} long; resting recordings of up to {MAX_DURATION_S / 60:.0f} minutes are accepted, Holter and "
             "monitor recordings are not: cut out the part of interest."

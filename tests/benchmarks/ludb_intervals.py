@@ -16,9 +16,9 @@ import numpy as np
 import wfdb
 from scipy.signal import resample_poly
 
+from encoders.delineate import delineate
 from encoders.ecg import ECG, STANDARD_LEADS
 from encoders.measure import measure
-from encoders.delineate import delineate
 
 TOLERANCE_MS = 150.0
 NAMES = ("pr_ms", "qrs_ms", "qt_ms")

@@ -33,9 +33,9 @@ class Result:
 def evidence_of(ecg: ECG) -> Evidence:
     """Evidence whose numbers depend on the recording, so that a mix-up of recordings shows."""
     rate = 60.0 + ecg.n_samples / 500
+    known = {"rate_bpm": rate, "qrs_ms": 100.0}
     items = tuple(
-        Measurement(n, rate if n == "rate_bpm" else 100.0, 9, ("II",), 0.9) if n in ("rate_bpm", "qrs_ms") else Measurement(n, None)
-        for n in MEASUREMENT_NAMES
+        Measurement(name, known[name], 9, ("II",), 0.9) if name in known else Measurement(name, None) for name in MEASUREMENT_NAMES
     )
     states = {"AFIB": (0.97, PRESENT), "SR": (0.01, "absent"), "IMI": (0.3, "undetermined"), "WPW": (0.2, "not assessed")}
     findings = tuple(Finding(code, *states[code]) for code in CODES if code in states)
@@ -45,6 +45,7 @@ def evidence_of(ecg: ECG) -> Evidence:
 
 @dataclass
 class StubChat:
+    readings: tuple[ECG, ...]
     questions: list[str] = field(default_factory=list)
 
     def ask(self, question: str) -> Result:
@@ -60,6 +61,9 @@ class StubLibrary:
     def search(self, embedding: Any, k: int, where: str | None = None) -> list[Case]:
         self.asked.append((np.asarray(embedding).shape, k, where))
         return [Case("17", 0.91, 70.0, "M", {"AFIB": 0.0})][:k]
+
+    def close(self) -> None:
+        pass
 
     def search_text(self, text: str, k: int, where: str | None = None) -> list[Case]:
         self.asked.append((text, k, where))
@@ -89,12 +93,17 @@ class StubAssistant:
     def report(self, ecg: ECG, *, k: int = 10) -> Result:
         self.seen.append(ecg)
         evidence = evidence_of(ecg).to_json()
+        line = {"text": "Atrial fibrillation <i>.", "evidence": ["F:AFIB"], "source": "renderer"}
         document = {
             "status": "draft",
             "reasons": [],
-            "sections": {"rhythm": [{"text": "Atrial fibrillation.", "evidence": ["F:AFIB"]}]},
-            "impression": [{"text": "Atrial fibrillation.", "evidence": ["F:AFIB"]}],
-            "versions": {"schema": "1"},
+            "sections": {"rhythm": [line], "impression": [line], "quality": []},
+            "impression": [line],
+            "critical": [],
+            "conflicts": [],
+            "limits": ["A limit."],
+            "guarantee": "A promise.",
+            "versions": {"schema": "1.0"},
             **{name: evidence[name] for name in ("quality", "measurements", "findings", "cases")},
         }
         return Result(document, "DRAFT\nAtrial fibrillation [F:AFIB].")
@@ -107,7 +116,10 @@ class StubAssistant:
         )
 
     def chat(self, ecg: ECG) -> StubChat:
-        return StubChat()
+        return StubChat((ecg,))
+
+    def report_of(self, reading: ECG) -> Result:
+        return self.report(reading)
 
 
 @pytest.fixture

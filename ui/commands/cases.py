@@ -12,6 +12,7 @@ from ui.commands import options
 from ui.commands.output import quiet_stdout, write_json
 
 if TYPE_CHECKING:
+    from encoders.ecg import ECG
     from retrieval.case import Case
 
 __all__ = ["add", "case_lines"]
@@ -44,7 +45,7 @@ def add(commands: Any) -> None:
     build = options.add_parser(actions, "build", "make a library from a folder of recordings", BUILD_EXAMPLES)
     build.add_argument("folder", metavar="DIR", help="folder with recordings; a PTB-XL folder is known by its own table")
     build.add_argument("--metadata", metavar="TABLE.csv", help="a table with a row per recording (PTB-XL's own is found)")
-    build.add_argument("--out", metavar="DIR", required=True, help="where the library goes")
+    build.add_argument("--out", metavar="DIR", required=True, help="where the library goes: a folder, or milvus:URI")
     build.set_defaults(run=run_build)
 
 
@@ -74,10 +75,12 @@ def run_search(args: argparse.Namespace) -> int:
             from encoders.encode import Encoder
 
             encoder = Encoder.load()
-            library = CaseLibrary.open(args.library)
+            library = CaseLibrary.open(args.library, encoder.hash)
             found = list(library.search(encoder.encode([ecg])[0].embedding, args.k, where=args.where))
         else:
-            found = list(CaseLibrary.open(args.library).search_text(args.text, args.k, where=args.where))
+            library = CaseLibrary.open(args.library)
+            found = list(library.search_text(args.text, args.k, where=args.where))
+        library.close()
     if args.json:
         write_json({"cases": [case.to_json() for case in found], "k": args.k, "where": args.where})
     elif found:
@@ -94,11 +97,22 @@ def run_build(args: argparse.Namespace) -> int:
         raise QueryError(f"There is no folder {folder.name!r}; give the folder that holds the recordings.")
     if metadata is not None and not metadata.is_file():
         raise QueryError(f"There is no table {metadata.name!r}; give a CSV file with a row per recording.")
+    import numpy as np
+
     from encoders.encode import Encoder
     from encoders.measure import measure
     from retrieval.build import build_from_folder
 
     encoder = Encoder.load()
-    build_from_folder(folder, metadata, encoder.encode, measure, Path(args.out), encoder.hash)
-    print(f"The library stands in {Path(args.out).name}; use it with --library.", file=sys.stderr)
+
+    def embeddings(ecgs: list[ECG]) -> Any:
+        return np.stack([encoding.embedding for encoding in encoder.encode(ecgs)])
+
+    with quiet_stdout():
+        done = build_from_folder(folder, metadata, embeddings, measure, args.out, encoder.hash)
+    print(f"{done.added} cases added, {done.skipped} were there, {len(done.failed)} failed; use the library with --library.")
+    for name, reason in done.failed:
+        print(f"{name}: {reason}", file=sys.stderr)
+    if done.unknown_codes:
+        print(f"Codes that the vocabulary does not know: {', '.join(done.unknown_codes)}.", file=sys.stderr)
     return 0

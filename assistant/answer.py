@@ -1,0 +1,245 @@
+"""From a typed question and evidence to an answer or a referral. Text is written elsewhere; here it is weighed."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from assistant import answers
+from assistant.decide import Reason
+from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Evidence
+from assistant.intents import Question
+from assistant.phrasing import View
+from assistant.report import INTENDED_USE, SCHEMA_VERSION, Line, Referral, who_should_look
+from encoders.vocabulary import statement
+
+__all__ = ["Answer", "Bare", "bare_answer", "declined_before", "unassessed", "weigh"]
+
+CANNOT = "cannot be judged"
+#: Reliability of a measurement below which its value is not given as an answer.
+LEAST_RELIABLE = 0.3
+#: Questions about the assistant's reading, as against those about the vocabulary or the recording as such.
+_ON_FINDINGS = ("verify", "choose", "query", "normal", "summary", "explain", "certainty", "compare")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer: ``text`` as it is read, ``values`` the bare answer, ``confidence`` 0-1, ``ids`` the evidence behind it."""
+
+    text: str
+    values: tuple[str, ...]
+    confidence: float
+    ids: tuple[str, ...]
+    sentences: tuple[Line, ...]
+    question: Question
+    checker: dict[str, int] = field(default_factory=lambda: {"sentences": 0, "dropped": 0})
+
+    @property
+    def status(self) -> str:
+        return "answer"
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        return ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "status": "answer",
+            "text": self.text,
+            "values": list(self.values),
+            "confidence": round(self.confidence, 4),
+            "evidence": list(self.ids),
+            "reasons": [],
+            "intent": self.question.intent,
+            "sentences": [line.to_json() for line in self.sentences],
+            "checker": dict(self.checker),
+            "unconfirmed": True,
+            "intended_use": INTENDED_USE,
+        }
+
+    def to_text(self) -> str:
+        known = f" [{', '.join(self.ids)}]" if self.ids else ""
+        return "\n".join(textwrap.wrap(f"{self.text}{known} (confidence {self.confidence:.2f})", 100))
+
+
+@dataclass(frozen=True)
+class Bare:
+    """The answer without words: ``values``, ``confidence`` that they are right, ``ids``; ``open`` says why it is declined.
+
+    ``critical``: something critical is among what could not be judged.
+    """
+
+    values: tuple[str, ...]
+    confidence: float
+    ids: tuple[str, ...]
+    open: str = ""
+    critical: bool = False
+
+
+def declined_before(question: Question, reasons: Sequence[Reason]) -> Referral | None:
+    """Referral where no answer may be tried: out of scope, not understood, or a recording that cannot be read for it.
+
+    ``reasons`` are those of the recordings' own referral. What the recording is worth and what a word means can always
+    be asked; measurements of a usable recording, too.
+    """
+    if question.intent in ("out_of_scope", "unclear"):
+        kind = "out of scope" if question.intent == "out_of_scope" else "unclear"
+        said = question.reason or "The question was not understood; please name a finding or a measurement."
+        who = "the treating physician" if kind == "out of scope" else "the person asking, to ask again"
+        return Referral((Reason(kind, said),), who, text=said, sentences=(Line(said),))
+    barring = {"unusable"} if question.intent in ("measurement", "cases") else {"unusable", "unfamiliar", "intended use"}
+    stop = [r for r in reasons if r.kind in barring] if question.intent in (*_ON_FINDINGS, "measurement", "cases") else []
+    if not stop:
+        return None
+    text = " ".join(dict.fromkeys(r.text for r in stop))
+    return Referral(tuple(stop), who_should_look(stop), text=text, values=(CANNOT,), ids=("Q",), sentences=(Line(text, ("Q",)),))
+
+
+def bare_answer(question: Question, evidence: Evidence, second: Evidence | None = None) -> Bare:
+    """Values, confidence and evidence ids of an answer, from the evidence alone.
+
+    Confidence is the calibrated probability of the answered state, the least over all states that the answer rests on
+    (1 - probability for absent ones); for a measurement its reliability; 1 for definitions and counts.
+    """
+    if question.intent == "compare":
+        return _compare(question, evidence, second)
+    values = tuple(CANNOT if v == UNDETERMINED else v for v in answers.values(evidence, question, second))
+    if question.intent == "measurement":
+        return _measured(question, evidence, values)
+    if question.intent == "quality":
+        score = evidence.quality.score
+        return Bare(values, score if evidence.quality.usable else 1 - score, ("Q",))
+    if question.intent == "cases":
+        counts = answers.case_counts(evidence)
+        asked = [c for c in question.codes if c in counts] or [c for c, _ in counts.most_common(3)]
+        told = tuple(f"{statement(c).name}: {counts[c]} of {len(evidence.cases)}" for c in asked)
+        return Bare(told, 1.0, tuple(f"C:{case.case_id}" for case in evidence.cases))
+    if question.intent == "define":
+        return Bare(values, 1.0, tuple(f"F:{c}" for c in question.codes))
+    return _states(question, evidence, values)
+
+
+def _states(question: Question, evidence: Evidence, values: tuple[str, ...]) -> Bare:
+    view = View.of(evidence)
+    codes = question.codes or (("NORM",) if question.intent == "normal" else tuple(f.code for f in evidence.findings))
+    known = [view.by_code[c] for c in codes if c in view.by_code]
+    present = [f for f in known if f.state == PRESENT]
+    assessed = [f for f in known if f.state != NOT_ASSESSED]
+    if question.intent == "certainty" and assessed:
+        # The probability is the answer, settled or not.
+        told = tuple(f"{100 * f.probability:.0f} %" for f in assessed)
+        return Bare(told, min(max(f.probability, 1 - f.probability) for f in assessed), tuple(f.id for f in assessed))
+    if question.intent == "normal" and not present and values == ("no",):
+        # Not normal, since something abnormal is stated.
+        present = [f for f in evidence.in_state(PRESENT) if f.code not in ("NORM", "SR")]
+    if present:
+        # "Which", "summary" and "explain" rest on all that is named; "is there any" on the surest one.
+        p = [f.probability for f in present]
+        return Bare(values, max(p) if question.intent in ("verify", "normal") else min(p), tuple(f.id for f in present))
+    opened = [f for f in known if f.state == UNDETERMINED]
+    if opened:
+        names = ", ".join(statement(f.code).name for f in opened[:4]) + (" and others" if len(opened) > 4 else "")
+        critical = any(statement(f.code).urgency == "critical" for f in opened)
+        why = f"It cannot be judged whether there is {names}."
+        return Bare(values or (CANNOT,), 0.0, tuple(f.id for f in opened), why, critical)
+    absent = [f for f in known if f.state == ABSENT]
+    if absent:
+        return Bare(values, min(1 - f.probability for f in absent), tuple(f.id for f in absent[:12]))
+    unknown = [f for f in known if f.state == NOT_ASSESSED]
+    names = ", ".join(statement(f.code).name for f in unknown[:4]) + (" and others" if len(unknown) > 4 else "")
+    why = f"Too few known cases to judge {names}." if names else "Nothing was assessed in this recording."
+    return Bare(values or (NOT_ASSESSED,), 0.0, tuple(f.id for f in unknown[:12]), why)
+
+
+def _measured(question: Question, evidence: Evidence, values: tuple[str, ...]) -> Bare:
+    items = [evidence.measurements[name] for name in question.measurements]
+    ids = tuple(f"M:{m.name}" for m in items)
+    found = [m for m in items if m.value is not None]
+    if not found:
+        notes = "; ".join(dict.fromkeys(m.note for m in items if m.note))
+        return Bare(values, 0.0, ids, "The value could not be measured" + (f": {notes}." if notes else "."))
+    trust = min(m.reliability for m in found)
+    if trust < LEAST_RELIABLE:
+        told = "; ".join(f"{m.text()}" + (f" ({m.note})" if m.note else "") for m in found)
+        return Bare((CANNOT,), trust, ids, f"The measurement is too uncertain to be relied on: {told}.")
+    return Bare(values, trust, ids)
+
+
+def unassessed(question: Question, bare: Bare, evidence: Evidence) -> Line | None:
+    """What a "no" about a family of statements leaves out: its members that were not assessed, in one sentence."""
+    if bare.open or question.intent not in ("verify", "query", "choose") or bare.values[:1] not in (("no",), ("none",)):
+        return None
+    left = [f for f in evidence.in_state(NOT_ASSESSED) if not question.codes or f.code in question.codes]
+    if not left:
+        return None
+    names = ", ".join(statement(f.code).name for f in left[:6]) + (f" and {len(left) - 6} more" if len(left) > 6 else "")
+    return Line(f"Not assessed: {names}.", tuple(f.id for f in left))
+
+
+def _compare(question: Question, first: Evidence, second: Evidence | None) -> Bare:
+    if second is None:
+        return Bare((), 0.0, (), "A comparison needs a second recording of the same patient.")
+    if question.measurements:
+        return _compare_values(question, first, second)
+    one, two = View.of(first), View.of(second)
+    codes = [c for c in dict.fromkeys((*two.present, *one.present)) if not question.codes or c in question.codes]
+    values, trust, ids = [], [], []
+    for code in codes:
+        before, after = one.state(code), two.state(code)
+        p, q = one.by_code[code].probability, two.by_code[code].probability
+        if (before, after) == (ABSENT, PRESENT):
+            values.append(f"new: {statement(code).name}")
+            trust.append(min(1 - p, q))
+        elif (before, after) == (PRESENT, ABSENT):
+            values.append(f"gone: {statement(code).name}")
+            trust.append(min(p, 1 - q))
+        elif (before, after) == (PRESENT, PRESENT):
+            values.append(f"unchanged: {statement(code).name}")
+            trust.append(min(p, q))
+        else:
+            values.append(f"{CANNOT}: {statement(code).name}")
+        ids.append(f"F:{code}")
+    if trust:
+        return Bare(tuple(values), min(trust), tuple(ids))
+    if not codes:
+        asked = [one.by_code[c] for c in question.codes] + [two.by_code[c] for c in question.codes]
+        if asked and all(f.state == ABSENT for f in asked):
+            return Bare(("no change",), min(1 - f.probability for f in asked), tuple(f"F:{c}" for c in question.codes))
+    return Bare(tuple(values) or (CANNOT,), 0.0, tuple(ids), "No finding is certain enough in both recordings to be compared.")
+
+
+def _compare_values(question: Question, first: Evidence, second: Evidence) -> Bare:
+    values, trust = [], []
+    for name in question.measurements:
+        before, after = first.measurements[name], second.measurements[name]
+        values.append(f"{before.text()} → {after.text()}")
+        if before.value is not None and after.value is not None:
+            trust.append(min(before.reliability, after.reliability))
+    ids = tuple(f"M:{name}" for name in question.measurements)
+    if not trust:
+        return Bare(tuple(values), 0.0, ids, "The value could not be measured in both recordings.")
+    return Bare(tuple(values), min(trust), ids)
+
+
+def weigh(
+    question: Question, bare: Bare, lines: Sequence[Line], checker: dict[str, int], min_confidence: float | None
+) -> Answer | Referral:
+    """The answer, or a referral where it is open or its confidence lies below the least one asked for."""
+    text = " ".join(line.text for line in lines)
+    ids = tuple(dict.fromkeys((*bare.ids, *(i for line in lines for i in line.evidence))))
+    if bare.open:
+        reason = Reason("critical" if bare.critical else "undetermined", bare.open)
+    elif min_confidence is not None and bare.confidence < min_confidence:
+        reason = Reason(
+            "low confidence", f"The confidence is {bare.confidence:.2f}, below the {min_confidence:.2f} that was asked for."
+        )
+        text = f"{reason.text} {text}".strip()
+    else:
+        return Answer(text, bare.values, bare.confidence, ids, tuple(lines), question, checker)
+    return Referral(
+        (reason,), who_should_look((reason,)), text=text or bare.open, values=bare.values, confidence=bare.confidence, ids=ids,
+        sentences=tuple(lines), checker=checker,
+    )  # fmt: skip

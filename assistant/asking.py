@@ -1,0 +1,173 @@
+"""How people ask: one pattern per intent, over plain clauses (see ``plain_words.clauses``). Data of ``assistant.question``."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = [
+    "ABOUT_ECG",
+    "ABOUT_PERSON",
+    "ALL_MEASURES",
+    "ASKING",
+    "BROKEN",
+    "CASES",
+    "CERTAINTY",
+    "COMPARE",
+    "COMPARE_TWO",
+    "DEFINE",
+    "EXPLAIN",
+    "JUDGED",
+    "JUDGED_CODES",
+    "LONG",
+    "NORMAL",
+    "QUALITY",
+    "QUERY",
+    "SUMMARY",
+    "SURELY_ECG",
+]
+
+ASKING = re.compile(
+    r"^(?:and |or |so |but |then |hi |hello |hey |doctor |dear \w+ |ok |if so |also )*(?:is|are|was|were|does|do|did|has"
+    r"|have|any|can|could|would|should"
+    r"|shall|will|may|what|which|who|where|when|why|how|show|tell|give|list|name|describe|explain|summari\w+|interpret"
+    r"|compare|define|report"
+    r"|measure|check|look|find|read|see|confirm|rule|exclude|comment|estimate|calculate|quantify|enumerate|not|no|about"
+    r"|anything|i want|i need|i would like)\b"
+)
+
+COMPARE = re.compile(
+    r"\bcompar\w+|\b(?:previous|prior|last|earlier|older|first|second|other|old|recent|baseline|former"
+    r"|yesterday s?) (?:ecgs?|tracings?|recordings?|ones?|"
+    r"traces?|study|exam\w*|visit|time|strip)\b|\b(?:what|anything|has|have|is|did|are)\b.*\bchanged?\b"
+    r"|\bchanges? (?:since|from|between|over|to the)\b|\bnewly\b"
+    r"|\b(?:is|are|was) (?:this|that|it|the|these|those)\b.*\bnew\b|\bold or new\b|\bnew or old\b|^(?:any )?new (?!to\b)"
+    r"|\bwhat is new\b|\banything new\b|\bde ?novo\b"
+    r"|\bdifferen(?:ce|ces|t)\b(?! (?:between|from) an?\b)|\bresolved?\b|\bprogress(?:ed|ion)\b|\bthan (?:before|last"
+    r"|the (?:first|previous|last|earlier|old))\b"
+    r"|\b(?:both|two) (?:ecgs?|recordings?|tracings?)\b|\bserial\b|\bevol(?:ved|ution|ving)\b|\bover time\b"
+    r"|\bsince (?:the|last|yesterday|then)\b"
+)
+COMPARE_TWO = re.compile(
+    r"\bstill\b|\bagain\b|\bgot(?:ten)?\b|\bbecome\b|\bworse\b|\bbetter\b|\blonger\b|\bshorter\b|\bfaster\b|\bslower\b"
+    r"|\bincreased?\b|\bdecreased?\b|\bgone\b"
+    r"|\bdisappeared\b|\bappeared\b|\bnew\b|\bunchanged\b|\bsame\b|\bstable\b|\bpersist\w*|\bprogress\w*|\bbefore\b"
+    r"|\bchanges?\b|\bimprov\w+|\bshorten\w*|\blengthen\w*|\bwiden\w*|\bslowed\b|\bdid\b"
+)
+DEFINE = re.compile(
+    r"\bwhat (?:exactly |actually )?(?:is|are) (?:exactly |actually )?an? \w+|\bwhat (?:do|does) .+ (?:mean|stand for"
+    r"|signify)\b|\b(?:what is|what is the|whats) (?:meant by|the (?:meaning|definition) of)\b|\bmeaning of\b"
+    r"|\bdefin(?:e|ed|ition|ing)\b|\bexplain (?:to me )?what .+ (?:is|are|means)$"
+    r"|\b(?:what are )?(?:the )?criteria (?:for|of|to)\b(?!.*\b(?:met|fulfilled|satisfied|present|positive)\b)"
+    r"|\bhow (?:is|are|do you|does one) .+ "
+    r"(?:defined|diagnosed|recogni[sz]ed?|diagnose)\b|\bnormal (?:range|values?|limits?) (?:for|of)\b|\bwhat (?:is"
+    r"|are) (?:the )?normal\b"
+)
+CERTAINTY = re.compile(
+    r"\bhow (?:sure|certain|confident|reliable|likely|probable|trustworthy|accurate|convinced|definite)\b"
+    r"|\bare you (?:really |absolutely |quite |that |very )?(?:sure|certain|confident|positive|convinced)\b"
+    r"|\bprobabilit\w+|\blikelihood\b|\b(?:your )?confidence\b|\bcertainty\b|\b(?:could|can|might|may) (?:you|this|it"
+    r"|that) be (?:wrong|mistaken|a mistake|incorrect|false|an? error)\b"
+    r"|\bhow much (?:can|do|should) i trust\b|\bcan i (?:trust|rely)\b|\bfalse (?:positive|alarm|negative)\b|\b(?:any"
+    r"|no) doubt\b|\bin doubt\b|\bwhat are the odds\b|\b100 sure\b|\bsure about\b|^(?:really|sure|seriously|honestly"
+    r"|truly|is that so|is it really)$"
+    r"|\bhow well (?:can|could) you tell\b|\bdefinite(?:ly)? or\b|\bborderline or\b"
+)
+CASES = re.compile(
+    r"\b(?:similar|comparable|alike|resembling|matching) (?:\w+ )?(?:cases?|ecgs?|patients?|recordings?|tracings?"
+    r"|examples?|ones?|people)\b|\bcases? like\b|\b(?:ecgs?|patients?|tracings?|recordings?|one) like (?:this|that|these"
+    r"|him|her)\b"
+    r"|\b(?:other|past|previous|old) (?:cases|patients with|examples)\b|\b(?:nearest|closest) (?:\w+ )?(?:cases?"
+    r"|neighbou?rs?|match\w*)\b|\b(?:past|previous|other|older|stored|library) (?:\w+ )?(?:recordings?|ecgs?|cases"
+    r"|tracings?|patients) (?:\w+ ){0,3}(?:like|similar|resembl\w+)\b|\bresembl\w+|\bneighbou?rs\b|\blibrary\b"
+    r"|\bdatabase\b|\blook ?alikes?\b|\bsimilar(?:ity)?$|\bmore examples\b|^(?:show|find|list)?(?: me)? ?(?:the )?cases$"
+)
+QUALITY = re.compile(
+    r"\bnois(?:e|es|y)\b|\bart[ei]fact(?:s|ual)?\b|\bbaseline (?:drift|wander\w*|shift|sway)\b|\b(?:drift"
+    r"|wander\w*)\b(?! pacemaker)|\bquality\b|\b(?:un)?readable\b|\blegible\b|\b(?:un)?interpretable\b"
+    r"|\b(?:leads?|electrodes?|arms?|limbs?|cables?)\b.*\b(?:off|misplac\w+|swap\w*|revers\w+|switched|mix\w*|loose"
+    r"|detached|missing|wrong\w*|correct\w*|disconnected|fell|attached|placed|contact)\b"
+    r"|\b(?:swapped|misplaced|reversed|loose|missing) (?:\w+ )?(?:leads?|electrodes?|cables?)\b|\b(?:arm"
+    r"|limb) (?:lead )?(?:swap|reversal|reversed|swapped)\b|\belectrodes?\b|\bgood enough\b|\bclipp(?:ed|ing)\b"
+    r"|\bflat ?line\b"
+    r"|\b(?:mains|hum|interference|tremor|static|bursts?)\b|\b(?:50|60) ?hz\b|\busable\b|\bunusable\b|\b(?:poor|bad"
+    r"|clean) (?:tracing|trace|recording|signal|contact)\b|\b(?:calibration|gain|paper speed|sampling rate)\b"
+    r"|\btechnical(?:ly)?\b|\b(?:bad|dead|unreliable|broken|faulty|disturbed) (?:leads?|channels?|traces?)\b"
+    r"|\b(?:reliable|decent|proper|valid|adequate|sufficient) (?:traces?|tracings?|recordings?|signals?)\b|\b(?:ra|la|rl"
+    r"|ll)\b.*\b(?:revers|swap|switch)\w*|\bdistort\w*|\bdisturbances? in the signal\b|\b(?:recorded|placed|attached"
+    r"|connected) (?:properly|correctly|well|right)\b"
+    r"|\b(?:tracing|recording|signal|trace) (?:clean|ok|good|adequate|sufficient|long enough)\b"
+)
+EXPLAIN = re.compile(
+    r"^(?:and |but |ok |so )?why\b|\bhow come\b|\bwhat (?:makes|tells) (?:you|it|this)\b|\b(?:on )?(?:what|which) (?:basis"
+    r"|grounds)\b|\bbased on (?:what|which)\b|\bhow (?:did|do|can|could) you (?:know|work|get|come|arrive|conclude|decide"
+    r"|reach|tell|see|determine|measure|find)\b"
+    r"|\b(?:show|what is|give|list|where is|explain)(?: me)? (?:the |your )?(?:evidence|reason\w*|basis|justification"
+    r"|proof|argument\w*)\b|\breason(?:s|ing)?\b|\bjustify\b|\brationale\b|\b(?:which|what) criteria\b(?! for)"
+    r"|\bwhat (?:speaks|argues|points|counts|supports|suggests|indicates)\b"
+    r"|\bwhat (?:features|signs) (?:support|suggest|point|indicate|make)\b|^because$|^explain\b(?! what)|\bexplain (?:the"
+    r"|this|that|your|it|why|how)\b|\b(?:made|make|makes|led|leads) you\b|\bhow so\b|\bwhat do you base\b"
+)
+NORMAL = re.compile(
+    r"\b(?:ab)?normal\b|\bnormality\b|\bunremarkable\b|\b(?:is|are|look|looks|looking|it|this|ecg|all"
+    r"|everything) (?:\w+ )?(?:ok|okay|fine|good|healthy|clean|alright|all right)(?=$| (?:with|here|on|in|overall|then|or"
+    r"|to you)\b)|\bwnl\b|\bwithin (?:normal )?limits\b"
+    r"|\bpatholog(?:y|ical|ic)\b|\b(?:any|some)thing (?:abnormal|wrong|unusual|pathological|off|suspicious|concerning"
+    r"|worrying|to worry|of concern|not right)\b|\b(?:should i|do i need to|need to) (?:be )?worr(?:y|ied)\b"
+    r"|\babnormalit(?:y|ies)\b|\bproblems?\b|^(?:all good|nad)$|\bhealthy\b|\banything (?:\w+ ){0,5}(?:concern\w*"
+    r"|worr\w*)|\b(?:anything|something) (?:\w+ ){0,2}(?:off|odd|strange|weird|funny|not right)\b"
+)
+BROKEN = re.compile(
+    r"\b(?:looks?|anything|something) (?:\w+ )?off\b|\b(?:odd|strange|weird|funny)\b|\babnormal\w*|\bpatholog\w+"
+    r"|\bwrong\b|\bunusual\b|\bsuspicious\b|\bconcern\w*|\bworr\w+|\bproblems?\b|\bnot (?:\w+ )?(?:normal|ok|okay|fine"
+    r"|right|healthy)\b|\banything off\b"
+)
+QUERY = re.compile(
+    r"\b(?:what|which) (?:\w+ )?(?:kinds?|types?|sorts?|form|degree|part|wall|territory|region|location|stage|leads?"
+    r"|rhythm|abnormalit\w+|findings?|else|patholog\w+|changes)\b|\bin (?:which|what) leads?\b|\bwhere\b|\b(?:list|name"
+    r"|enumerate|give me)\b.*\b(?:findings?|abnormalit\w+|"
+    r"diagnos\w+|statements?|everything|all|symptoms?|problems?)\b|\b(?:all|main|key|critical|urgent|important|relevant"
+    r"|abnormal|other|positive|pathological) (?:\w+ )?(?:findings?|abnormalit\w+|diagnos\w+)\b|\bwhat (?:do|can"
+    r"|did) you (?:see|find|notice|detect|observe)\b|\bwhat is (?:wrong|abnormal|the (?:matter|problem|diagnosis"
+    r"|finding))\b"
+    r"|\bwhat (?:is|are) (?:there|present|going on|seen|to be seen|visible)\b|^(?:any )?findings$|^diagnos\w+$"
+    r"|\bwhat stands out\b|\banything else\b|\bwhat else\b|\bpick up\b|\bwhat (?:do|does) (?:he|she|the patient|they"
+    r"|it) have\b|\bdifferentials?\b|\bddx?\b"
+)
+SUMMARY = re.compile(
+    r"\bsummar\w+|\byour reading\b|\bsum (?:it |this |that )?(?:all )?up\b|\binterpret\w*|\breport\b|\bimpression\b"
+    r"|\bconclusions?\b|\boverview\b|\bdescri(?:be|ption)\b|\btl ?dr\b|\boverall\b|\bgist\b|\bin (?:a few|one|two|three"
+    r"|\d) (?:words|sentences?)\b|\bread (?:this|the|it|my|these)\b|\b(?:tell|talk) (?:me )?(?:\w+ )?about (?:this|the"
+    r"|it)(?: ecg| tracing| recording|$)"
+    r"|\bwhat (?:does|do|would|is) (?:this|it|the|these)(?: \w+){0,2} (?:show|say|tell|mean|reveal|demonstrate"
+    r"|look like)$|\b(?:your |any )?(?:thoughts|opinion|take on|assessment|verdict|view)\b|\banaly[sz]e\b|\bevaluat\w+"
+    r"|\bassess\b|\bbottom line\b|\bwhat is (?:this|it)$|\b(?:walk|take|talk|run|guide) (?:me|us) through\b|\bmake of\b"
+    r"|\bgo through\b|\bin short\b|^read$|\b(?:quick|fast|short|brief) (?:read|look)\b|\bread it\b|\bwhat can you (?:tell"
+    r"|say)\b"
+)
+ALL_MEASURES = re.compile(
+    r"\bintervals\b|\bmeasurements?\b|\bnumeric (?:features?|values?)\b|\ball (?:the )?(?:numbers|values|times)\b|\bnumbers\b"
+)
+LONG = re.compile(r"\b(?:prolong\w*|long|lengthened|too long|extended|delayed)\b")
+ABOUT_ECG = re.compile(
+    r"\b(?:ecgs?|traces?|tracings?|recordings?|signals?|strips?|curves?|leads?|waves?|beats?|beating|heart|complex\w*"
+    r"|segments?|intervals?|finding\w*|report\w*|library"
+    r"|v[1-6]|av[rlf]|st|qrs|rr|this|that|it|these|here|two|other)\b"
+)
+SURELY_ECG = re.compile(
+    r"\b(?:ecgs?|traces?|tracings?|recordings?|strips?|findings?|abnormal\w*|report|summar\w+|interpret\w*|normal)\b"
+)
+ABOUT_PERSON = re.compile(r"\b(?:he|she|him|her|his|patients?|pt|man|woman|lady|gentleman|they)\b")
+JUDGED = {
+    "regular": "rr_irregularity", "irregular": "rr_irregularity",
+    "regularly": "rr_irregularity", "irregularly": "rr_irregularity",
+    "broad": "qrs_ms", "wide": "qrs_ms", "narrow": "qrs_ms", "lad": "axis_deg", "rad": "axis_deg",
+    "deviated": "axis_deg", "deviation": "axis_deg",
+    "rate": "rate_bpm", "fast": "rate_bpm", "slow": "rate_bpm", "pulse": "rate_bpm",
+}  # fmt: skip
+JUDGED_CODES = {
+    "conduction": "conduction disturbance",
+    "tachycardic": "tachycardia",
+    "bradycardic": "bradycardia",
+    "tachy": "tachycardia",
+    "brady": "bradycardia",
+}

@@ -1,0 +1,279 @@
+"""The assistant as everything outside uses it: recordings in, drafts, answers and referrals out."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assistant.answer import CANNOT, Answer, bare_answer, declined_before, unassessed, weigh
+from assistant.decide import Decision, Reason, critical_remarks, referral_reasons, states
+from assistant.evidence import Evidence
+from assistant.intents import Question
+from assistant.report import Draft, Line, Referral, Report, who_should_look
+from assistant.writing import Writer, write_answer, write_report
+from encoders.ecg import ECG
+from encoders.errors import QueryError
+
+if TYPE_CHECKING:
+    from assistant.chat import Chat
+    from encoders.encode import Encoder
+    from retrieval.library import CaseLibrary
+
+__all__ = ["Assistant", "Reading"]
+
+#: At and below this rate a recording carries the limits of DESIGN, rule 8.
+_COARSE_HZ = 100.0
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """One analysed recording: evidence, the ECG's tokens (16, 256), its leads, and what it cannot show."""
+
+    evidence: Evidence
+    tokens: NDArray[np.float32]
+    embedding: NDArray[np.float32]
+    leads: tuple[str, ...]
+    limits: tuple[str, ...]
+    reasons: tuple[Reason, ...]
+
+
+class Assistant:
+    """Loads its parts once. Not safe for use from several threads at a time."""
+
+    def __init__(
+        self,
+        *,
+        encoder: Encoder,
+        library: CaseLibrary,
+        decision: Decision,
+        known: CaseLibrary | None = None,
+        language: Writer | None = None,
+        language_path: str | Path | None = None,
+        present_risk: float = 0.05,
+        absent_risk: float = 0.05,
+        critical_risk: float = 0.02,
+        min_confidence: float | None = None,
+    ) -> None:
+        if min_confidence is not None and not 0 <= min_confidence <= 1:
+            raise QueryError(f"min_confidence is {min_confidence}; it must lie between 0 and 1.")
+        self.encoder, self.library, self.decision = encoder, library, decision
+        #: What "known" means is fixed by the library that the decision was fitted with, whichever is searched.
+        self.known = known if known is not None else library
+        self.thresholds = decision.thresholds(
+            present_risk=present_risk, absent_risk=absent_risk, critical_risk=critical_risk
+        )
+        self.min_confidence = min_confidence
+        self._language, self._language_path = language, language_path
+
+    @classmethod
+    def load(
+        cls,
+        *,
+        present_risk: float = 0.05,
+        absent_risk: float = 0.05,
+        critical_risk: float = 0.02,
+        min_confidence: float | None = None,
+        library: str | Path | CaseLibrary | None = None,
+        encoder: str | Path | Encoder | None = None,
+        language: str | Path | Writer | None = None,
+        decision: str | Path | Decision | None = None,
+    ) -> Assistant:
+        """The assistant with its built-in parts, or with others: each a loaded part or the folder it lies in.
+
+        ``present_risk``: share of stated findings that may be wrong; ``absent_risk``, ``critical_risk``: share of true cases that
+        may be called absent; each above 0 and at most 0.5. ``min_confidence`` 0-1: least confidence of an answer.
+        Another ``library`` is searched for cases; how familiar a recording is stays measured against the built-in one,
+        unless ``decision`` was fitted with the other.
+        Raises QueryError for options out of range and ArtefactError where parts are missing or do not fit together.
+        """
+        from encoders.encode import Encoder
+        from retrieval.library import CaseLibrary
+
+        eye = Encoder.load(encoder) if encoder is None or isinstance(encoder, str | Path) else encoder
+        shelf = CaseLibrary.open(library, eye.hash) if library is None or isinstance(library, str | Path) else library
+        own_decision = decision is not None
+        known = shelf if library is None or own_decision else CaseLibrary.open(None, eye.hash)
+        rule = Decision.load(decision, eye.hash) if decision is None or isinstance(decision, str | Path) else decision
+        by_path = language is None or isinstance(language, str | Path)
+        return cls(
+            encoder=eye, library=shelf, decision=rule, known=known,
+            language=None if by_path else language,  # type: ignore[arg-type]
+            language_path=language if isinstance(language, str | Path) else None,
+            present_risk=present_risk, absent_risk=absent_risk, critical_risk=critical_risk, min_confidence=min_confidence,
+        )  # fmt: skip
+
+    @cached_property
+    def language(self) -> Writer:
+        """The language model, loaded when the first text is written."""
+        if self._language is not None:
+            return self._language
+        from assistant.language.model import LanguageModel
+
+        return LanguageModel.load(self._language_path, self.encoder.hash)
+
+    # Reading ----------------------------------------------------------------------------------------------------------
+
+    def analyse(self, ecg: ECG | str | Path, *, k: int = 10) -> Evidence:
+        """All that is known about one recording, with ``k`` similar cases."""
+        return self.analyse_many([ecg], k=k)[0]
+
+    def analyse_many(self, ecgs: Sequence[ECG | str | Path], *, k: int = 10) -> list[Evidence]:
+        """The same for several recordings, in one batch of the encoder."""
+        return [reading.evidence for reading in self.read(ecgs, k=k)]
+
+    def read(self, ecgs: Sequence[ECG | str | Path], *, k: int = 10) -> list[Reading]:
+        """Evidence with the tokens that the language model needs, one per recording, in order."""
+        from encoders.gate import check
+        from encoders.measure import measure
+
+        if k < 0:
+            raise QueryError(f"k is {k}; give 0 or more similar cases.")
+        recordings = [_opened(ecg) for ecg in ecgs]
+        out = []
+        for ecg, encoding in zip(recordings, self.encoder.encode(recordings), strict=True):
+            quality, measurements = check(ecg), measure(ecg)
+            distance = float(np.ravel(self.known.nearest_distance(encoding.embedding[None]))[0])
+            familiarity = self.decision.familiarity(distance)
+            findings, conflicts = states(
+                encoding.probabilities, measurements, self.thresholds, ecg.age_years, ecg.sex, quality, familiarity
+            )
+            # Neighbours of a signal that cannot be read mean nothing.
+            cases = tuple(self.library.search(encoding.embedding, k)) if k and quality.usable else ()
+            evidence = Evidence(
+                quality, measurements, findings, cases, conflicts, ecg.age_years, ecg.sex, ecg.content_hash(), familiarity
+            )
+            reasons = referral_reasons(evidence, self.thresholds, leads=ecg.leads)
+            out.append(Reading(evidence, encoding.tokens, encoding.embedding, ecg.leads, _limits(ecg), reasons))
+        return out
+
+    # Writing ----------------------------------------------------------------------------------------------------------
+
+    def report(self, ecg: ECG | str | Path, *, k: int = 10) -> Draft | Referral:
+        """A drafted report of one recording, or a referral with all that is known."""
+        return self.report_of(self.read([ecg], k=k)[0])
+
+    def report_of(self, reading: Reading, earlier: Reading | None = None) -> Draft | Referral:
+        """The same from a reading; ``earlier``: a reading of the same patient to compare with."""
+        from assistant.compose import sections
+        from assistant.filling import fill
+
+        evidence = reading.evidence
+        written = write_report(self.language, [evidence], [reading.tokens])[0]
+        said = {
+            name: tuple(Line(fill(s.text, evidence), s.claims) for s in lines)
+            for name, lines in sections(evidence, None if earlier is None else earlier.evidence).items()
+        }
+        said["quality"] = _quality_lines(evidence)
+        said["impression"] = written.lines
+        said["referral"] = tuple(Line(reason.text) for reason in reading.reasons)
+        report = Report(
+            evidence=evidence, sections=said, impression=written.lines, critical=critical_remarks(evidence, self.thresholds),
+            checker=written.checker, versions=self.versions(), limits=reading.limits, guarantee=self.thresholds.guarantee(),
+        )  # fmt: skip
+        return Referral(reading.reasons, who_should_look(reading.reasons), report) if reading.reasons else Draft(report)
+
+    def ask(
+        self,
+        ecgs: ECG | str | Path | Sequence[ECG | str | Path],
+        question: str,
+        history: Sequence[str] | None = None,
+    ) -> Answer | Referral:
+        """An answer about one recording, or about two of one patient (the earlier one first).
+
+        ``history``: questions asked before in the same conversation, oldest first.
+        """
+        several = [ecgs] if isinstance(ecgs, ECG | str | Path) else list(ecgs)
+        if not 1 <= len(several) <= 2:
+            raise QueryError(f"There are {len(several)} recordings; give one, or two of the same patient.")
+        previous = None
+        for past in history or ():
+            understood = self._understood(past, previous, len(several))
+            previous = previous if understood.intent in ("out_of_scope", "unclear") else understood
+        return self.reply(tuple(self.read(several)), question, previous)[1]
+
+    def chat(self, ecg: ECG | str | Path) -> Chat:
+        """A conversation about one recording; it is read once."""
+        from assistant.chat import Chat
+
+        return Chat(self, tuple(self.read([ecg])))
+
+    def reply(
+        self, readings: Sequence[Reading], question: str, previous: Question | None = None
+    ) -> tuple[Question, Answer | Referral]:
+        """The question as it was understood, and the answer or referral."""
+        if not question.strip():
+            raise QueryError("The question is empty; ask about this recording.")
+        asked = self._understood(question, previous, len(readings))
+        # Without "earlier" or "compare" in it, a question about two recordings is about the later one.
+        about = tuple(readings) if asked.intent == "compare" else tuple(readings[-1:])
+        reasons = tuple(dict.fromkeys(reason for reading in about for reason in reading.reasons))
+        declined = declined_before(asked, reasons)
+        if declined is not None:
+            return asked, declined
+        first, second = about[0].evidence, about[1].evidence if len(about) > 1 else None
+        bare = bare_answer(asked, first, second)
+        written = write_answer(self.language, asked, first, [r.tokens for r in about], second)
+        # A comparison that is open says so, not "no change": silence in both recordings is no sameness.
+        lines = written.lines
+        if bare.open and (asked.intent == "compare" or CANNOT in bare.values and asked.intent == "measurement"):
+            lines = (Line(bare.open, bare.ids),)
+        left_out = unassessed(asked, bare, first)
+        if left_out is not None and not set(left_out.evidence) <= {i for line in lines for i in line.evidence}:
+            lines = (*lines, left_out)
+        if asked.reason:
+            lines = (*lines, Line(asked.reason))
+        return asked, weigh(asked, bare, lines, written.checker, self.min_confidence)
+
+    @staticmethod
+    def _understood(question: str, previous: Question | None, recordings: int) -> Question:
+        from assistant.question import understand
+
+        return understand(question, previous, recordings=recordings)
+
+    def versions(self) -> dict[str, str]:
+        """Program version and the encoder's hash, for reports and audit."""
+        try:
+            program = version("ecg-assistant")
+        except PackageNotFoundError:
+            program = "0"
+        return {"ecg-assistant": program, "encoder": self.encoder.hash, "python": platform.python_version()}
+
+
+def _opened(ecg: ECG | str | Path) -> ECG:
+    if isinstance(ecg, ECG):
+        return ecg
+    from encoders.readers import read
+
+    return read(ecg)
+
+
+def _limits(ecg: ECG) -> tuple[str, ...]:
+    out = []
+    if ecg.fs_hz <= _COARSE_HZ:
+        out.append(
+            f"Recorded at {ecg.fs_hz:g} Hz: pacing spikes and notches of the QRS may be missed; intervals are good to "
+            "about 10 ms."
+        )
+    if ecg.age_years is None:
+        out.append("The age is unknown: criteria that need it are withheld.")
+    if ecg.sex is None:
+        out.append("The sex is unknown: criteria that need it are withheld.")
+    return tuple(out)
+
+
+def _quality_lines(evidence: Evidence) -> tuple[Line, ...]:
+    verdict = {
+        "usable": "The recording is usable.",
+        "limited": "The recording is of limited quality.",
+        "unusable": "The recording is not usable.",
+    }[evidence.quality.verdict]
+    return (Line(verdict, ("Q",)), *(Line(reason, ("Q",)) for reason in evidence.quality.reasons))
+

@@ -1,0 +1,156 @@
+"""The bare answer to a question, as values; and how a question is turned, so that its yes and no mean what they say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Evidence
+from assistant.intents import Question
+from assistant.lexicon import GROUPS, find_phrases, words
+from assistant.phrasing import View, name_of
+from assistant.question import asks_for_absence
+from encoders.vocabulary import CODES
+
+__all__ = [
+    "agrees",
+    "asked_group",
+    "asked_word",
+    "asks_abnormal",
+    "case_counts",
+    "carried",
+    "normality",
+    "query_codes",
+    "turned",
+    "values",
+]
+
+#: Judging words that a person may use for one another, by the word the measurement got.
+_SAME_JUDGEMENT = {
+    "prolonged": {"prolonged", "wide", "raised", "abnormal"},
+    "wide": {"prolonged", "wide", "raised", "abnormal"},
+    "slightly prolonged": {"prolonged", "slightly prolonged", "raised", "abnormal"},
+    "markedly prolonged": {"prolonged", "markedly prolonged", "raised", "abnormal"},
+    "high": {"fast", "raised", "abnormal"},
+    "raised": {"fast", "raised", "abnormal"},
+    "short": {"short", "narrow", "slow", "abnormal"},
+    "fast": {"fast", "raised", "abnormal"},
+    "slow": {"slow", "short", "abnormal"},
+    "left": {"left", "abnormal"},
+    "right": {"right", "abnormal"},
+    "extreme": {"extreme", "abnormal"},
+    "normal": {"normal", "narrow"},
+    "irregular": {"irregular", "abnormal"},
+    "regular": {"regular", "normal"},
+}
+_ABNORMAL = frozenset(
+    ("abnormal", "abnormality", "abnormally", "wrong", "problem", "pathological", "pathology", "unusual", "suspicious")
+)
+_GROUP_OF = {frozenset(codes): name for name, codes in reversed(GROUPS.items())}
+
+
+def asked_group(codes: Sequence[str]) -> str | None:
+    """The name of the group these codes are, if they are one."""
+    return _GROUP_OF.get(frozenset(codes)) if len(codes) > 1 else None
+
+
+def asked_word(question: Question) -> str | None:
+    """The judging word a measurement question asks about ("is the QTc prolonged" -> "prolonged"), if any.
+
+    "How long is the PR interval" asks for the value, not whether it is long.
+    """
+    if "how" in words(question.text):
+        return None
+    found = [m.phrase.value for m in find_phrases(question.text, ("judgement",)) if m.phrase.value != "not measurable"]
+    return found[0] if found else None
+
+
+def agrees(asked: str, word: str) -> bool:
+    """Whether the word a measurement got answers "yes" to the word that was asked."""
+    return asked in _SAME_JUDGEMENT.get(word, {word})
+
+
+def turned(question: Question) -> bool:
+    """Whether a question asks for absence ("can it be excluded"), so that a bare yes or no would mislead."""
+    return bool(question.text) and asks_for_absence(question.text)
+
+
+def asks_abnormal(question: Question) -> bool | None:
+    """For questions about normality: True where abnormality is asked for, None where both are ("normal or abnormal")."""
+    said = set(words(question.text))
+    if ("normal" in said and "abnormal" in said) or {"or", "not"} <= said:
+        return None
+    return not _ABNORMAL.isdisjoint(said)
+
+
+def query_codes(question: Question) -> tuple[str, ...]:
+    """What a query ranges over: the codes it names, else all statements, without normal ones where abnormality is asked for."""
+    return question.codes or (GROUPS["abnormality"] if asks_abnormal(question) else CODES)
+
+
+def normality(view: View) -> str:
+    """Whether the ECG is normal: yes, no, undetermined or not assessed; no where anything abnormal is stated."""
+    abnormal = [c for c in view.present if c not in ("NORM", "SR")]
+    if abnormal and view.state("NORM") != PRESENT:
+        return "no"
+    return {PRESENT: "yes", ABSENT: "no", UNDETERMINED: "undetermined", NOT_ASSESSED: "not assessed"}[view.state("NORM")]
+
+
+def carried(view: View, codes: Sequence[str]) -> str | None:
+    """The measurement that says what no statement does: a fast rate where plain "tachycardia" is asked for (in flutter, say),
+    a long PR or QTc where the statement of it is absent or open. Denying the statement would deny the measurement."""
+    if view.state_of_any(codes) != PRESENT:
+        if asked_group(codes) == "tachycardia" and view.words.get("rate_bpm") == "fast":
+            return "rate_bpm"
+        name = {("LPR",): "pr_ms", ("LNGQT",): "qtc_ms"}.get(tuple(codes))
+        if name is not None and view.words.get(name) in ("prolonged", "markedly prolonged"):
+            return name
+    return None
+
+
+def case_counts(evidence: Evidence) -> Counter[str]:
+    """How many of the similar cases list each statement."""
+    return Counter(code for case in evidence.cases for code in case.statements)
+
+
+def values(evidence: Evidence, question: Question, second: Evidence | None = None) -> list[str]:
+    """The bare answer as a list of strings.
+
+    "yes", "no", "undetermined" or "not assessed" for questions that take them ("present" or "absent" where the question is
+    turned), "normal" or "abnormal" where both were asked, statement names or "none", measured values, "new: ..." and
+    "gone: ..." for a comparison; empty where an answer has no bare form.
+    """
+    view = View.of(evidence)
+    codes = list(question.codes)
+    plain = {PRESENT: "yes", ABSENT: "no", UNDETERMINED: "undetermined", NOT_ASSESSED: "not assessed"}
+    if question.intent in ("verify", "certainty"):
+        state = PRESENT if question.intent == "verify" and carried(view, codes) else view.state_of_any(codes)
+        return [] if not codes else [state if turned(question) and state in (PRESENT, ABSENT) else plain[state]]
+    if question.intent == "normal":
+        bare, abnormal = normality(view), asks_abnormal(question)
+        if bare not in ("yes", "no"):
+            return [bare]
+        if abnormal is None:
+            return ["normal" if bare == "yes" else "abnormal"]
+        return [{"yes": "no", "no": "yes"}[bare] if abnormal else bare]
+    if question.intent in ("choose", "query", "summary", "explain"):
+        codes = list(query_codes(question))
+        named = [f.code for f in evidence.in_state(PRESENT) if f.code in codes]
+        if named or question.intent == "summary":
+            return [name_of(c, None) for c in named]
+        state = view.state_of_any(codes)
+        return ["none" if state == ABSENT else plain[state]]
+    if question.intent == "measurement":
+        asked = asked_word(question)
+        if asked is not None and len(question.measurements) == 1:
+            word = view.words.get(question.measurements[0])
+            return ["undetermined"] if word is None else ["yes" if agrees(asked, word) else "no"]
+        return [evidence.measurements[m].text() for m in question.measurements]
+    if question.intent == "quality":
+        return ["yes" if evidence.quality.usable else "no"]
+    if question.intent == "compare" and second is not None:
+        after = View.of(second)
+        return [f"new: {name_of(c, None)}" for c in after.present if view.state(c) == ABSENT] + [
+            f"gone: {name_of(c, None)}" for c in view.present if after.state(c) == ABSENT
+        ]
+    return []

@@ -1,0 +1,40 @@
+"""A conversation about one recording: the evidence is made once, and a question may lean on the one before it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from assistant.answer import Answer
+from assistant.intents import Question
+from assistant.report import Referral
+
+if TYPE_CHECKING:
+    from assistant.assistant import Assistant, Reading
+
+__all__ = ["Chat", "Turn"]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One question as it was understood, and what came back."""
+
+    question: Question
+    reply: Answer | Referral
+
+
+@dataclass
+class Chat:
+    """Keeps its context: ``turns`` so far and the readings it talks about. A referral does not end it."""
+
+    assistant: Assistant
+    readings: tuple[Reading, ...]
+    turns: list[Turn] = field(default_factory=list)
+
+    def ask(self, question: str) -> Answer | Referral:
+        """Answers or declines one question and remembers it."""
+        # What was out of scope or not understood is no ground for "and flutter?".
+        leaned_on = [t.question for t in self.turns if t.question.intent not in ("out_of_scope", "unclear")]
+        understood, reply = self.assistant.reply(self.readings, question, leaned_on[-1] if leaned_on else None)
+        self.turns.append(Turn(understood, reply))
+        return reply

@@ -1,0 +1,237 @@
+"""The REST service: what it answers, what it refuses, and what it leaves behind (nothing)."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from encoders.ecg import STANDARD_LEADS
+from encoders.errors import ArtefactError, QueryError, RecordingError
+from ui.demo import demo
+from ui.desk import Desk
+from ui.service import create_app
+from ui.uploads import Upload, recordings_in, safe_name, stored
+
+
+@pytest.fixture
+def client(stub: Any) -> Iterator[TestClient]:
+    with TestClient(create_app(stub, page=False), raise_server_exceptions=False) as client:
+        yield client
+
+
+def csv_bytes(name: str = "normal") -> bytes:
+    rows = [",".join(STANDARD_LEADS), *(",".join(f"{v:.3f}" for v in row) for row in demo(name).signal_mv.T)]
+    return "\n".join(rows).encode()
+
+
+def wfdb_files(name: str) -> list[tuple[str, tuple[str, bytes]]]:
+    """A demo recording as the two files of a WFDB record (format 16, 1000 units per mV), written by hand."""
+    signal = demo("normal").signal_mv
+    header = [f"{name} 12 500 {signal.shape[1]}"]
+    counts = np.round(signal * 1000).astype("<i2")
+    for lead, row in zip(STANDARD_LEADS, counts, strict=True):
+        checksum = int(row.astype(np.int64).sum()) & 0xFFFF
+        checksum -= 0x10000 if checksum & 0x8000 else 0
+        header.append(f"{name}.dat 16 1000/mV 16 0 {int(row[0])} {checksum} 0 {lead}")
+    return [
+        ("files", (f"{name}.hea", ("\n".join(header) + "\n").encode())),
+        ("files", (f"{name}.dat", counts.T.tobytes())),
+    ]
+
+
+def test_report_of_a_demo(client: TestClient, stub: Any) -> None:
+    answer = client.post("/v1/reports", data={"demo": "af", "age": "51", "sex": "F"})
+    assert answer.status_code == 200 and answer.json()["status"] == "draft"
+    assert (stub.seen[0].age_years, stub.seen[0].sex, stub.seen[0].source) == (51, "F", "demo")
+
+
+def test_report_of_a_wfdb_record_in_two_files(client: TestClient, stub: Any) -> None:
+    answer = client.post("/v1/reports", files=wfdb_files("record"))
+    assert answer.status_code == 200, answer.text
+    assert np.allclose(stub.seen[0].signal_mv, demo("normal").signal_mv, atol=2e-3)
+
+
+def test_report_of_a_table_needs_rate_and_unit(client: TestClient, stub: Any) -> None:
+    files = [("files", ("leads.csv", csv_bytes()))]
+    refused = client.post("/v1/reports", files=files)
+    assert refused.status_code == 422 and set(refused.json()) == {"error"}
+    assert client.post("/v1/reports", files=files, data={"fs_hz": "500", "unit": "mV"}).status_code == 200
+    assert stub.seen[0].fs_hz == 500
+
+
+def test_answers_take_two_recordings_in_their_order(client: TestClient, stub: Any) -> None:
+    files = [*wfdb_files("later"), *wfdb_files("earlier")]
+    answer = client.post("/v1/answers", files=files, data={"question": "Has it changed?"})
+    assert answer.status_code == 200 and answer.json()["text"] == "2 recordings: Has it changed?"
+    assert client.post("/v1/answers", data={"question": "x", "demo": ["af", "demo:lbbb", "normal"]}).status_code == 422
+    assert client.post("/v1/answers", data={"demo": "af"}).status_code == 422
+
+
+def test_cases_by_recording_or_text(client: TestClient, stub: Any) -> None:
+    found = client.post("/v1/cases/search", data={"demo": "af", "k": "3", "where": "age>60"}).json()
+    assert found["cases"][0]["id"] == "C:17" and stub.library.asked[-1] == ((256,), 3, "age>60")
+    assert client.post("/v1/cases/search", data={"text": "left bundle"}).json()["cases"][0]["id"] == "C:18"
+    both = client.post("/v1/cases/search", data={"text": "x", "demo": "af"})
+    assert both.status_code == 422 and "one of them" in both.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("files", "data", "said"),
+    [
+        ([], {}, "0 recordings"),
+        ([], {"demo": "xyz"}, "no demo recording"),
+        ([("files", ("a.hea", b""))], {}, "empty"),
+        ([("files", ("a.hea", b"\x00\x01\x02"))], {}, "WFDB header"),
+        ([("files", ("a.dat", b"\x00" * 100))], {}, "a.hea"),
+        ([("files", ("report.pdf", b"%PDF-1.4 x"))], {}, "PDF"),
+        ([("files", (".hidden", b"x"))], {}, "unusual name"),
+        ([("files", ("a.csv", b"x")), ("files", ("a.csv", b"y"))], {}, "same name"),
+        ([("files", ("a.hea", b"a 1 500 10\n../../etc/passwd 16 200 16 0 0 0 0 II\n"))], {}, "header"),
+        ([], {"demo": "af", "age": "-3"}, "'age'"),
+        ([], {"demo": "af", "sex": "x"}, "'sex'"),
+    ],
+)
+def test_bad_input_is_4xx_and_one_sentence_without_a_path(client: TestClient, files: Any, data: Any, said: str) -> None:
+    answer = client.post("/v1/reports", files=files or None, data=data)
+    assert answer.status_code == 422
+    body = answer.json()
+    assert list(body) == ["error"] and said in body["error"] and "\n" not in body["error"]
+    assert tempfile.gettempdir() not in body["error"] and "Traceback" not in body["error"]
+
+
+def test_nothing_stays_on_disk(client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert client.post("/v1/reports", files=wfdb_files("record")).status_code == 200
+    assert client.post("/v1/reports", files=[("files", ("a.hea", b"broken"))]).status_code == 422
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_large_is_413_with_and_without_a_stated_length(stub: Any) -> None:
+    with TestClient(create_app(stub, page=False, max_upload_bytes=2_000_000)) as client:
+        big = [("files", ("a.csv", b"0" * 2_100_000))]
+        stated = client.post("/v1/reports", files=big)
+        assert stated.status_code == 413 and "1 MB" in stated.json()["error"]
+
+        def trickle() -> Iterator[bytes]:
+            yield b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.csv"\r\n\r\n'
+            for _ in range(30):
+                yield b"0" * 100_000
+            yield b"\r\n--x--\r\n"
+
+        unstated = client.post("/v1/reports", content=trickle(), headers={"content-type": "multipart/form-data; boundary=x"})
+        assert unstated.status_code == 413 and "larger than" in unstated.json()["error"]
+        assert stub.seen == []
+
+
+def test_foreign_host_names_are_refused_where_hosts_are_named(stub: Any) -> None:
+    with TestClient(create_app(stub, page=False, hosts=("127.0.0.1",)), base_url="http://127.0.0.1:81") as client:
+        assert client.get("/v1/health").status_code == 200
+        assert client.get("/v1/health", headers={"host": "rebound.example"}).status_code == 421
+
+
+def test_every_answer_carries_the_headers(client: TestClient) -> None:
+    for path in ("/v1/health", "/v1/openapi.json", "/nothing"):
+        headers = client.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff" and "default-src 'self'" in headers["content-security-policy"]
+    assert client.get("/v1/health").headers["cache-control"] == "no-store"
+
+
+def test_health_names_versions_and_loads_nothing() -> None:
+    def load() -> Any:
+        raise AssertionError("health must not load the models")
+
+    with TestClient(create_app(load=load, page=False)) as client:
+        health = client.get("/v1/health").json()
+    assert health["loaded"] is False and health["packages"]["torch"] and health["intended_use"]
+
+
+def test_missing_artefacts_are_503_and_the_unforeseen_is_500_without_details(stub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load() -> Any:
+        raise ArtefactError("The weights are missing; reinstall.")
+
+    with TestClient(create_app(load=load, page=False)) as client:
+        answer = client.post("/v1/reports", data={"demo": "af"})
+        assert answer.status_code == 503 and answer.json() == {"error": "The weights are missing; reinstall."}
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("/secret/path")
+
+    monkeypatch.setattr(stub, "report", broken)
+    with TestClient(create_app(stub, page=False), raise_server_exceptions=False) as client:
+        answer = client.post("/v1/reports", data={"demo": "af"})
+        assert answer.status_code == 500 and "secret" not in answer.text and set(answer.json()) == {"error"}
+
+
+def test_openapi_describes_every_route_with_examples(client: TestClient) -> None:
+    document = client.get("/v1/openapi.json").json()
+    assert set(document["paths"]) == {"/v1/reports", "/v1/answers", "/v1/cases/search", "/v1/health"}
+    for path in ("/v1/reports", "/v1/answers", "/v1/cases/search"):
+        answers = document["paths"][path]["post"]["responses"]
+        assert answers["200"]["content"]["application/json"]["example"]
+        assert "error" in answers["422"]["content"]["application/json"]["example"]
+    assert "http://" not in json.dumps(document) and "https://" not in json.dumps(document)
+
+
+def test_models_are_loaded_once_and_used_by_one_thread_at_a_time() -> None:
+    loads, inside, most = [], 0, 0
+
+    def load() -> Any:
+        loads.append(1)
+        return object()
+
+    def work(_: Any) -> None:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        time.sleep(0.005)
+        inside -= 1
+
+    desk = Desk(load=load)
+    threads = [threading.Thread(target=desk.with_assistant, args=(work,)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert loads == [1] and most == 1
+
+
+def test_a_failed_work_frees_the_desk(stub: Any) -> None:
+    desk = Desk(stub)
+
+    def fail(_: Any) -> None:
+        raise QueryError("no")
+
+    with pytest.raises(QueryError):
+        desk.with_assistant(fail)
+    assert desk.with_assistant(lambda loaded: loaded) is stub
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/..", ".x", "a\x00b", "x" * 200, "a\nb"])
+def test_odd_file_names_are_refused(name: str) -> None:
+    with pytest.raises(RecordingError):
+        safe_name(name)
+
+
+def test_file_names_lose_their_folders() -> None:
+    assert safe_name("../../etc/ward 3.hea") == "ward 3.hea" and safe_name("C:\\data\\a.csv") == "a.csv"
+
+
+def test_files_of_a_segmented_record_are_one_recording() -> None:
+    uploads = [
+        Upload("m.hea", b"m/2 1 500 20\ns1 10\ns2 10\n"), Upload("s1.hea", b"s1 1 500 10\ns1.dat 16 200 16 0 0 0 0 II\n"),
+        Upload("s2.hea", b"s2 1 500 10\ns2.dat 16 200 16 0 0 0 0 II\n"), Upload("s1.dat", b"x"), Upload("s2.dat", b"x"),
+        Upload("other.csv", b"x"),
+    ]  # fmt: skip
+    with stored(uploads) as folder:
+        found = recordings_in(folder, [upload.name for upload in uploads])
+    assert [path.name for path in found] == ["m.hea", "other.csv"]
+    assert not folder.exists()
