@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from assistant import answers
+from assistant.bare import carried, case_counts, normality, query_codes, values
 from assistant.decide import Reason
 from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Evidence
 from assistant.intents import Question
@@ -106,74 +106,83 @@ def bare_answer(question: Question, evidence: Evidence, second: Evidence | None 
     """
     if question.intent == "compare":
         return _compare(question, evidence, second)
-    values = tuple(CANNOT if v == UNDETERMINED else v for v in answers.values(evidence, question, second))
+    told = tuple(CANNOT if v == UNDETERMINED else v for v in values(evidence, question, second))
     if question.intent == "measurement":
-        return _measured(question, evidence, values)
+        return _measured(question, evidence, told)
     if question.intent == "quality":
         score = evidence.quality.score
-        return Bare(values, score if evidence.quality.usable else 1 - score, ("Q",))
+        return Bare(told, score if evidence.quality.usable else 1 - score, ("Q",))
     if question.intent == "cases":
-        counts = answers.case_counts(evidence)
+        counts = case_counts(evidence)
         asked = [c for c in question.codes if c in counts] or [c for c, _ in counts.most_common(3)]
-        told = tuple(f"{statement(c).name}: {counts[c]} of {len(evidence.cases)}" for c in asked)
-        return Bare(told, 1.0, tuple(f"C:{case.case_id}" for case in evidence.cases))
+        shares = tuple(f"{statement(c).name}: {counts[c]} of {len(evidence.cases)}" for c in asked)
+        return Bare(shares, 1.0, tuple(f"C:{case.case_id}" for case in evidence.cases))
     if question.intent == "define":
-        return Bare(values, 1.0, tuple(f"F:{c}" for c in question.codes))
-    return _states(question, evidence, values)
+        return Bare(told, 1.0, tuple(f"F:{c}" for c in question.codes))
+    return _states(question, evidence, told)
 
 
-def _states(question: Question, evidence: Evidence, values: tuple[str, ...]) -> Bare:
+def _states(question: Question, evidence: Evidence, told: tuple[str, ...]) -> Bare:
     view = View.of(evidence)
-    codes = question.codes or (("NORM",) if question.intent == "normal" else tuple(f.code for f in evidence.findings))
+    codes = _asked_codes(question)
+    measurement = carried(view, list(question.codes)) if question.intent == "verify" and question.codes else None
+    if measurement is not None:
+        return Bare(told, evidence.measurements[measurement].reliability, (f"M:{measurement}",))
     known = [view.by_code[c] for c in codes if c in view.by_code]
     present = [f for f in known if f.state == PRESENT]
     assessed = [f for f in known if f.state != NOT_ASSESSED]
     if question.intent == "certainty" and assessed:
         # The probability is the answer, settled or not.
-        told = tuple(f"{100 * f.probability:.0f} %" for f in assessed)
-        return Bare(told, min(max(f.probability, 1 - f.probability) for f in assessed), tuple(f.id for f in assessed))
-    if question.intent == "normal" and not present and values == ("no",):
+        shown = tuple(f"{100 * f.probability:.0f} %" for f in assessed)
+        return Bare(shown, min(max(f.probability, 1 - f.probability) for f in assessed), tuple(f.id for f in assessed))
+    if question.intent == "normal" and not present and normality(view) == "no":
         # Not normal, since something abnormal is stated.
         present = [f for f in evidence.in_state(PRESENT) if f.code not in ("NORM", "SR")]
     if present:
         # "Which", "summary" and "explain" rest on all that is named; "is there any" on the surest one.
         p = [f.probability for f in present]
-        return Bare(values, max(p) if question.intent in ("verify", "normal") else min(p), tuple(f.id for f in present))
+        return Bare(told, max(p) if question.intent in ("verify", "normal") else min(p), tuple(f.id for f in present))
     opened = [f for f in known if f.state == UNDETERMINED]
     if opened:
         names = ", ".join(statement(f.code).name for f in opened[:4]) + (" and others" if len(opened) > 4 else "")
         critical = any(statement(f.code).urgency == "critical" for f in opened)
         why = f"It cannot be judged whether there is {names}."
-        return Bare(values or (CANNOT,), 0.0, tuple(f.id for f in opened), why, critical)
+        return Bare(told or (CANNOT,), 0.0, tuple(f.id for f in opened), why, critical)
     absent = [f for f in known if f.state == ABSENT]
     if absent:
-        return Bare(values, min(1 - f.probability for f in absent), tuple(f.id for f in absent[:12]))
+        return Bare(told, min(1 - f.probability for f in absent), tuple(f.id for f in absent[:12]))
     unknown = [f for f in known if f.state == NOT_ASSESSED]
     names = ", ".join(statement(f.code).name for f in unknown[:4]) + (" and others" if len(unknown) > 4 else "")
     why = f"Too few known cases to judge {names}." if names else "Nothing was assessed in this recording."
-    return Bare(values or (NOT_ASSESSED,), 0.0, tuple(f.id for f in unknown[:12]), why)
+    return Bare(told or (NOT_ASSESSED,), 0.0, tuple(f.id for f in unknown[:12]), why)
 
 
-def _measured(question: Question, evidence: Evidence, values: tuple[str, ...]) -> Bare:
+def _asked_codes(question: Question) -> tuple[str, ...]:
+    if question.intent == "normal":
+        return ("NORM",)
+    return query_codes(question) if question.intent in ("query", "choose", "summary", "explain") else question.codes
+
+
+def _measured(question: Question, evidence: Evidence, told: tuple[str, ...]) -> Bare:
     items = [evidence.measurements[name] for name in question.measurements]
     ids = tuple(f"M:{m.name}" for m in items)
     found = [m for m in items if m.value is not None]
     if not found:
         notes = "; ".join(dict.fromkeys(m.note for m in items if m.note))
-        return Bare(values, 0.0, ids, "The value could not be measured" + (f": {notes}." if notes else "."))
+        return Bare(told, 0.0, ids, "The value could not be measured" + (f": {notes}." if notes else "."))
     trust = min(m.reliability for m in found)
     if trust < LEAST_RELIABLE:
-        told = "; ".join(f"{m.text()}" + (f" ({m.note})" if m.note else "") for m in found)
-        return Bare((CANNOT,), trust, ids, f"The measurement is too uncertain to be relied on: {told}.")
-    return Bare(values, trust, ids)
+        shown = "; ".join(m.text() + (f" ({m.note})" if m.note else "") for m in found)
+        return Bare((CANNOT,), trust, ids, f"The measurement is too uncertain to be relied on: {shown}.")
+    return Bare(told, trust, ids)
 
 
 def unassessed(question: Question, bare: Bare, evidence: Evidence) -> Line | None:
     """What a "no" about a family of statements leaves out: its members that were not assessed, in one sentence."""
-    if bare.open or question.intent not in ("verify", "query", "choose") or bare.values[:1] not in (("no",), ("none",)):
-        return None
-    left = [f for f in evidence.in_state(NOT_ASSESSED) if not question.codes or f.code in question.codes]
-    if not left:
+    codes = _asked_codes(question)
+    family = question.intent in ("verify", "query", "choose") and len(codes) > 1
+    left = [f for f in evidence.in_state(NOT_ASSESSED) if f.code in codes]
+    if bare.open or not family or not left or any(f.code in codes for f in evidence.in_state(PRESENT)):
         return None
     names = ", ".join(statement(f.code).name for f in left[:6]) + (f" and {len(left) - 6} more" if len(left) > 6 else "")
     return Line(f"Not assessed: {names}.", tuple(f.id for f in left))
@@ -186,42 +195,42 @@ def _compare(question: Question, first: Evidence, second: Evidence | None) -> Ba
         return _compare_values(question, first, second)
     one, two = View.of(first), View.of(second)
     codes = [c for c in dict.fromkeys((*two.present, *one.present)) if not question.codes or c in question.codes]
-    values, trust, ids = [], [], []
+    told, trust, ids = [], [], []
     for code in codes:
         before, after = one.state(code), two.state(code)
         p, q = one.by_code[code].probability, two.by_code[code].probability
         if (before, after) == (ABSENT, PRESENT):
-            values.append(f"new: {statement(code).name}")
+            told.append(f"new: {statement(code).name}")
             trust.append(min(1 - p, q))
         elif (before, after) == (PRESENT, ABSENT):
-            values.append(f"gone: {statement(code).name}")
+            told.append(f"gone: {statement(code).name}")
             trust.append(min(p, 1 - q))
         elif (before, after) == (PRESENT, PRESENT):
-            values.append(f"unchanged: {statement(code).name}")
+            told.append(f"unchanged: {statement(code).name}")
             trust.append(min(p, q))
         else:
-            values.append(f"{CANNOT}: {statement(code).name}")
+            told.append(f"{CANNOT}: {statement(code).name}")
         ids.append(f"F:{code}")
     if trust:
-        return Bare(tuple(values), min(trust), tuple(ids))
+        return Bare(tuple(told), min(trust), tuple(ids))
     if not codes:
         asked = [one.by_code[c] for c in question.codes] + [two.by_code[c] for c in question.codes]
         if asked and all(f.state == ABSENT for f in asked):
             return Bare(("no change",), min(1 - f.probability for f in asked), tuple(f"F:{c}" for c in question.codes))
-    return Bare(tuple(values) or (CANNOT,), 0.0, tuple(ids), "No finding is certain enough in both recordings to be compared.")
+    return Bare(tuple(told) or (CANNOT,), 0.0, tuple(ids), "No finding is certain enough in both recordings to be compared.")
 
 
 def _compare_values(question: Question, first: Evidence, second: Evidence) -> Bare:
-    values, trust = [], []
+    told, trust = [], []
     for name in question.measurements:
         before, after = first.measurements[name], second.measurements[name]
-        values.append(f"{before.text()} → {after.text()}")
+        told.append(f"{before.text()} → {after.text()}")
         if before.value is not None and after.value is not None:
             trust.append(min(before.reliability, after.reliability))
     ids = tuple(f"M:{name}" for name in question.measurements)
     if not trust:
-        return Bare(tuple(values), 0.0, ids, "The value could not be measured in both recordings.")
-    return Bare(tuple(values), min(trust), ids)
+        return Bare(tuple(told), 0.0, ids, "The value could not be measured in both recordings.")
+    return Bare(tuple(told), min(trust), ids)
 
 
 def weigh(

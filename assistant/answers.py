@@ -288,6 +288,10 @@ def _certainty(view: View, question: Question, rng: Random | None) -> list[Sente
     tails = {PRESENT: "{be} present", ABSENT: "{be} absent", UNDETERMINED: "{be} undetermined"}
     for code in question.codes[:3] or view.present[:2]:
         state = view.state(code)
+        name = carried(view, [code])
+        if name is not None and state == ABSENT:
+            made.append(measured_sentence(view, name, rng))
+            continue
         frame = ANSWERS["not assessed"][0] if state == NOT_ASSESSED else _pick("certainty", rng).replace("{s}", tails[state])
         made.append(framed(frame, [name_of(code, rng)], _ids([code]), None))
     return made or [fixed_sentence("nothing stated", rng)]

@@ -102,7 +102,7 @@ def carried(view: View, codes: Sequence[str]) -> str | None:
     if view.state_of_any(codes) != PRESENT:
         if asked_group(codes) == "tachycardia" and view.words.get("rate_bpm") == "fast":
             return "rate_bpm"
-        name = {("LPR",): "pr_ms", ("LNGQT",): "qtc_ms"}.get(tuple(codes))
+        name = {"LPR": "pr_ms", "LNGQT": "qtc_ms"}.get(codes[0]) if len(codes) == 1 else None
         if name is not None and view.words.get(name) in ("prolonged", "markedly prolonged"):
             return name
     return None

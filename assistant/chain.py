@@ -102,7 +102,7 @@ def train_library(places: Places, encoder: Encoder) -> None:
     from retrieval.build import build_from_ptbxl
 
     data = load_ptbxl(places.ptbxl, TRAIN_FOLDS)
-    measured = measure_table(data, places.run)
+    measured = measure_table(data, places.run, gate=False)
     raw = encode_all(encoder.network, data.signals(places.cache))
     build_from_ptbxl(data, raw.embeddings, measured.columns(), places.library, encoder.hash)
 
@@ -136,7 +136,7 @@ def train_language(
         pretrain(work, steps=base_steps, seed=seed)
     data = load_ptbxl(places.ptbxl, TRAIN_FOLDS)
     examples = alignment_set(
-        data, out_of_fold_step(places, data, encoder), measure_table(data, places.run), places.library, encoder.hash
+        data, out_of_fold_step(places, data, encoder), measure_table(data, places.run, gate=False), places.library, encoder.hash
     )
     config = AlignConfig(projector_steps=projector_steps, lora_steps=lora_steps, seed=seed)
     source = Path(base) if base is not None else work / "base"

@@ -56,7 +56,16 @@ _AGREES = {
 #: Statements that say the same as a measurement: they are not denied where the measurement says so.
 _PROLONGED = {"LPR": "pr_ms", "LNGQT": "qtc_ms"}
 #: Statements that may stand beside "normal ECG".
-_BESIDE_NORMAL = {"NORM", *codes_in("rhythm"), *codes_in("form")} - {"AFIB", "AFLT", "SVTAC", "PSVT", "PACE", "SVARR", "BIGU", "TRIGU"}
+_BESIDE_NORMAL = {"NORM", *codes_in("rhythm"), *codes_in("form")} - {
+    "AFIB",
+    "AFLT",
+    "SVTAC",
+    "PSVT",
+    "PACE",
+    "SVARR",
+    "BIGU",
+    "TRIGU",
+}
 _RHYTHMS = frozenset(codes_in("rhythm"))
 _END = re.compile(r"[.!?]+(?=\s|$)|\n+|(?<=\[criteria\])(?=\s)")
 #: A full stop behind these ends no sentence.
@@ -148,7 +157,11 @@ def split_sentences(text: str, keep: Sequence[str] = ()) -> tuple[str, ...]:
     Decimals, abbreviations ("et al.") and the sentences of ``keep`` or of the criteria stay whole; a lone "Yes." or "No." stays
     with the sentence behind it, which says what it means.
     """
-    whole = [(m.start(), m.end()) for k in (*UNSPLIT, *(k for k in keep if _END.search(k[:-1]))) for m in re.finditer(re.escape(k), text)]
+    whole = [
+        (m.start(), m.end())
+        for k in (*UNSPLIT, *(k for k in keep if _END.search(k[:-1])))
+        for m in re.finditer(re.escape(k), text)
+    ]
     parts: list[str] = []
     start = 0
     for mark in _END.finditer(text):
@@ -178,7 +191,10 @@ def _exact(text: str, evidence: Evidence) -> tuple[tuple[Claim, ...], tuple[str,
             return (QualityClaim("reason", reason),), ("Q",)
     for conflict in evidence.conflicts:
         if text.rstrip(". ") == conflict.text.rstrip(". "):
-            return (FixedClaim("conflict"),), (conflict.id if conflict.id.startswith("R:") else f"R:{conflict.id}", *conflict.items)
+            return (FixedClaim("conflict"),), (
+                conflict.id if conflict.id.startswith("R:") else f"R:{conflict.id}",
+                *conflict.items,
+            )
     return None
 
 
@@ -432,7 +448,11 @@ def _fixed(claim: FixedClaim, context: _Context) -> tuple[str, ...]:
         holds = not evidence.cases
     elif claim.kind == "no limit":
         words = context.words()
-        asked = question.measurements if question is not None and question.measurements else tuple(m.name for m in evidence.measurements.items)
+        asked = (
+            question.measurements
+            if question is not None and question.measurements
+            else tuple(m.name for m in evidence.measurements.items)
+        )
         holds = any(name not in words for name in asked)
     elif claim.kind == "no change":
         pairs = [(context.states(CODES)[c], context.states(CODES, context.second)[c]) for c in CODES] if context.second else []

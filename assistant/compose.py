@@ -243,8 +243,6 @@ def sections(evidence: Evidence, earlier: Evidence | None = None) -> dict[str, l
             if any(i.removeprefix("F:") in codes for i in c.items)
         ]
         if name == "rhythm":
-            if "regularity" in view.words:
-                said.insert(0, fixed_sentence(view.words["regularity"], None, ("M:rr_irregularity",)))
             if view.state("AFIB") == "absent":
                 said.append(framed("No {x}.", [name_of("AFIB", None)], ("F:AFIB",), None))
         made[name] = said or [fixed_sentence("no such finding", None)]

@@ -164,8 +164,6 @@ FIXED: dict[str, tuple[str, ...]] = {
     "nothing stated": ("No abnormal finding was stated.", "No abnormality was stated.", "No abnormal statement was made."),
     "no such finding": ("No such finding was stated.", "None was stated."),
     "no rhythm": ("The rhythm cannot be judged.", "The rhythm is undetermined.", "No rhythm was stated."),
-    "regular": ("The rhythm is regular.", "Regular rhythm."),
-    "irregular": ("The rhythm is irregular.", "Irregular rhythm."),
     "limited": ("The recording is of limited quality.", "Signal quality is limited."),
     "usable": ("The recording is usable.", "Signal quality is good.", "The recording can be read."),
     "unusable": ("The recording is not usable.", "The recording cannot be read."),

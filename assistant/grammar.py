@@ -27,138 +27,11 @@ from assistant.claims import (
     ReviewClaim,
 )
 from assistant.frames import CLOSINGS, FIXED
-from assistant.lexicon import CASE_PLACEHOLDERS, GROUPS, PLACEHOLDERS
-from assistant.parsing import Grammar, Lexicon, Rule
-from assistant.synonyms import GROUP_SYNONYMS, MEASUREMENT_SYNONYMS, WRITTEN
+from assistant.parsing import Grammar, Rule
+from assistant.readable import NUMBER, lexicon, split_words
 from encoders.vocabulary import STATEMENTS
 
-__all__ = ["UNSPLIT", "normal_text", "parse", "split_words"]
-
-_WORD = re.compile(r"\s*(\[[a-z0-9_]+\]|-?\d+(?:\.\d+)?(?![\w.]*[a-z])|/min\b|[a-z0-9_]+(?:'[a-z]+)?|[°%.,;:()])")
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
-#: British spellings and plurals that change nothing. Typing errors are not mended here: what is printed must be right.
-_SAME = {
-    "ischaemia": "ischemia", "ischaemic": "ischemic", "complexes": "complex", "waves": "wave", "blocks": "block",
-    "infarctions": "infarction", "infarct": "infarction", "beats": "beat", "changes": "change", "recognised": "recognized",
-    "abnormalities": "abnormality", "disturbances": "disturbance", "arrhythmias": "arrhythmia", "intervals": "interval",
-    "elevations": "elevation", "depressions": "depression", "inversions": "inversion", "voltages": "voltage",
-    "electrocardiogram": "ecg", "ekg": "ecg", "recordings": "recording", "cases": "case", "ecgs": "ecg", "signs": "sign",
-    "repolarisation": "repolarization", "degrees": "°", "degree": "degree", "findings": "finding", "leads": "lead",
-    "abnormals": "abnormal", "nonspecific": "non specific", "nondiagnostic": "non diagnostic", "milliseconds": "ms",
-    "unspecific": "non specific", "preexcitation": "pre excitation", "1st": "first", "2nd": "second", "3rd": "third",
-    "cannot": "can not", "isn't": "is not", "aren't": "are not", "wasn't": "was not",
-}  # fmt: skip
-_COUNTS = {w: i for i, w in enumerate("none one two three four five six seven eight nine ten".split())}
-_SITES = ("inferior", "anteroseptal", "inferolateral", "anterior", "anterolateral", "lateral", "inferoposterolateral",
-          "inferoposterior", "posterior")  # fmt: skip
-#: Phrases of the lexicon's groups that say more, or something else, than the group.
-_GROUP_STOP = re.compile(
-    r"\b(old|prior|previous|scar|attack|necrosis|problems?|symptoms?|disease|CAD|coronary|any|signs?|AMI|HYP|AVB|enlarged|"
-    r"ischaemic|STTC|chambers?|blocks?|BBB|heart infarction|extent|kind|diagnos.*|findings?|statements?|irregular.*|pathology|tachy|"
-    r"rapid|of a|of the|degree|biventricular|part)$|\b(old|prior|previous|any|AMI|CAD|enlarged|signs|anything|of any|pathological)\b"
-)
-#: Families too wide to be stated; they may be denied or left open.
-_FAMILIES = ("rhythm", "form", "diagnostic")
-_EXTRA_GROUPS = {
-    "bundle branch block": ("BBB",), "left bundle branch block": ("LBBB",), "right bundle branch block": ("RBBB",),
-    "abnormality": ("abnormal finding", "abnormal statement", "abnormality"), "chamber abnormality": ("chamber change",),
-    "conduction disturbance": ("conduction abnormality", "heart block"),
-}  # fmt: skip
-#: Further exact names that are common in writing.
-_EXTRA = {"BIGU": ("bigeminy",), "TRIGU": ("trigeminy",), "STE_": ("ST elevation",), "STD_": ("ST depression",),
-          "PVC": ("ventricular premature beat", "ventricular ectopy", "premature ventricular complex", "ventricular extrasystole"),
-          "PAC": ("atrial premature beat", "premature atrial complex", "atrial extrasystole"),
-          "QWAVE": ("Q wave",), "INVT": ("inverted T wave", "T-wave inversion"), "1AVB": ("AV block of the first degree",),
-          "2AVB": ("AV block of the second degree",), "3AVB": ("AV block of the third degree",),
-          "AFLT": ("atrial flutter",), "LAO/LAE": ("left atrial enlargement", "left atrial overload or enlargement"),
-          "RAO/RAE": ("right atrial enlargement", "right atrial overload or enlargement")}  # fmt: skip
-_UNITS = {"ms": "ms", "/min": "/min", "bpm": "/min", "beat per minute": "/min", "per minute": "/min", "°": "°", "mv": "mV"}
-_JUDGED = {
-    "normal": ("normal", "within normal limits", "within limits", "within the normal range", "in the normal range", "unremarkable"),
-    "prolonged": ("prolonged", "long", "lengthened"),
-    "short": ("short", "shortened"),
-    "wide": ("wide", "broad", "widened"),
-    "narrow": ("narrow",),
-    "slow": ("slow", "bradycardic"),
-    "low": ("low",),
-    "fast": ("fast", "rapid", "tachycardic"),
-    "high": ("high",),
-    "slightly prolonged": ("slightly prolonged",),
-    "markedly prolonged": ("markedly prolonged",),
-    "left": ("deviated to the left", "leftward", "left"),
-    "right": ("deviated to the right", "rightward", "right"),
-    "extreme": ("extreme", "extremely deviated"),
-    "raised": ("raised", "elevated"),
-    "depressed": ("depressed", "lowered"),
-    "abnormal": ("abnormal",),
-}
-
-
-def normal_text(text: str) -> str:
-    """Lower case, plain hyphens and minus signs, hyphens and slashes between letters parted."""
-    text = text.lower().replace("’", "'").replace("–", "-").replace("−", "-").replace("\u00a0", " ")
-    text = re.sub(r"(?<=[a-z0-9])-(?=[a-z])|(?<=[a-z])-(?=[0-9])|(?<=[a-z])/(?=[a-z])", " ", text)
-    return text.strip()
-
-
-def split_words(text: str) -> tuple[str, ...] | None:
-    """Normalised words, numbers and marks of a text; None where a character belongs to none of them."""
-    text = normal_text(text)
-    out: list[str] = []
-    at = 0
-    while at < len(text):
-        found = _WORD.match(text, at)
-        if found is None:
-            return None
-        word = found.group(1)
-        out.extend(_SAME[word].split() if word in _SAME else (word,))
-        at = found.end()
-    return tuple(out)
-
-
-def _lexicon() -> Lexicon:
-    tables: dict[str, dict[tuple[str, ...], Any]] = {name: {} for name in ("F", "M", "U", "W", "A", "K", "P", "C")}
-
-    def add(table: str, text: str, value: Any) -> None:
-        words = split_words(text)
-        if words:
-            tables[table].setdefault(words, value)
-
-    for s in STATEMENTS:
-        for text in (s.name, *WRITTEN[s.code], *_EXTRA.get(s.code, ())):
-            add("F", text, ((s.code,), "all"))
-    for name, codes in GROUPS.items():
-        kept = [] if name in _FAMILIES else [t for t in GROUP_SYNONYMS.get(name, ()) if not _GROUP_STOP.search(t)]
-        for text in (name, *kept, *_EXTRA_GROUPS.get(name, ())):
-            one = tables["F"].get(split_words(text) or ())
-            if one is not None and one[1] == "all" and one[0][0] in codes:  # "inferior infarction": a statement and a family
-                tables["F"][split_words(text) or ()] = ((*one[0], *(c for c in codes if c not in one[0])), "site")
-            add("F", text, (codes, "family" if name in _FAMILIES else "any"))
-    for name, texts in MEASUREMENT_SYNONYMS.items():
-        for text in texts:
-            add("M", text, name)
-    for unit, printed in _UNITS.items():
-        add("U", unit, printed)
-    for word, texts in _JUDGED.items():
-        for text in texts:
-            add("W", text, word)
-    for side in ("left", "right", "extreme"):
-        add("A", f"{side} axis deviation", side)
-        add("A", f"{side} axis", side)
-    add("A", "normal axis", "normal")
-    for text, count in _COUNTS.items():
-        add("K", text, count)
-    for placeholder, name in PLACEHOLDERS.items():
-        add("P", placeholder, (name, placeholder))
-    for text in CASE_PLACEHOLDERS:
-        add("K", text, -1)
-    add("C", "[probability]", "[probability]")
-    out: Lexicon = {}
-    for name, table in tables.items():
-        out[name] = {}
-        for words, value in sorted(table.items(), key=lambda kv: -len(kv[0])):
-            out[name].setdefault(words[0], []).append((words, value))
-    return out
+__all__ = ["UNSPLIT", "parse"]
 
 
 # --- values: an item is (codes, quantifier, hedge, further claims); a list is (items, joints) ---------------------------
@@ -205,7 +78,10 @@ def _say(polarity: str) -> Any:
             said = {"": polarity, "probable": "probable", "possible": "undetermined"}[hedge]
             if quantifier == "site" and said in ("absent", "undetermined"):
                 quantifier = "any"  # "no inferior infarction" denies the inferolateral one as well
-            claims += [FindingClaim(_exact_codes(codes, quantifier), said, "all" if quantifier in ("all", "site") else "any"), *more]
+            claims += [
+                FindingClaim(_exact_codes(codes, quantifier), said, "all" if quantifier in ("all", "site") else "any"),
+                *more,
+            ]
         return tuple(claims)
 
     return act
@@ -268,8 +144,8 @@ def _rules() -> list[Rule]:
     seen = "(present|seen|found|stated|noted|detected|visible|evident)"
     undetermined = (
         f"((can|could) not be (judged|excluded|ruled out|determined|confirmed or excluded|decided|confirmed|stated or excluded)"
-        f"|{be} (undetermined|left open|undecided|uncertain|open|unclear|not certain)|remains (open|undetermined|uncertain)"
-        f"|remain (open|undetermined|uncertain)|can be neither stated nor excluded|{be} possible|may be present|{be} possibly present)"
+        f"|{be} (undetermined|left open|undecided|uncertain|open|unclear|not certain)|(remains|remain) (open|undetermined|uncertain)"
+        f"|can be neither stated nor excluded|{be} possible|may be present|{be} possibly present)"
     )
     # values and measurements
     r("V", "@number @U", _value)
@@ -294,7 +170,11 @@ def _rules() -> list[Rule]:
     r("ME", "[the|a|an] @W @M [at|of|with] <V>", lambda w, m, v: _measure(m, v, w))
     r("ME", "[the|a|an] @W @M LP <V> RP", lambda w, m, v: _measure(m, v, w))
     r("MB", "[the|a|an] @W @M", lambda w, m: _measure(m, None, w) if w != "abnormal" else None)
-    r("ME", "[a|an|there is|there is a] @A (at|with|of|:|, axis|,|, axis at|with an axis of) <V>", lambda a, v: _measure("axis_deg", v, a))
+    r(
+        "ME",
+        "[a|an|there is|there is a] @A (at|with|of|:|, axis|,|, axis at|with an axis of) <V>",
+        lambda a, v: _measure("axis_deg", v, a),
+    )
     r("ME", "[a|an|there is|there is a] @A LP <V> RP", lambda a, v: _measure("axis_deg", v, a))
     r("ME", "[a|an|there is|there is a] @A", lambda a: _measure("axis_deg", None, a))
     for text, word in (("regular", "regular"), ("irregular", "irregular"), ("not regular", "irregular")):
@@ -324,8 +204,8 @@ def _rules() -> list[Rule]:
     # Clauses: D says something whole, NEG denies, B is a bare list. A bare list never follows a denial without a clear cut:
     # "no A, B" may mean either.
     r("D", f"<L> {undetermined}", _say("undetermined"))
-    r("D", f"(it can not be (judged|excluded|ruled out) (that|whether)|it is (open|undetermined|uncertain) whether) <L> {be} {seen}",
-      _say("undetermined"))  # fmt: skip
+    whether = "(it can not be (judged|excluded|ruled out) (that|whether)|it is (open|undetermined|uncertain) whether)"
+    r("D", f"{whether} <L> {be} {seen}", _say("undetermined"))
     r("D", f"whether <L> {be} {seen} (can not be judged|is undetermined|is open|is uncertain)", _say("undetermined"))
     r("D", f"(can not be judged|undetermined) : <L> {undetermined}", _say("undetermined"))
     r("D", "(undetermined|can not be judged|not excluded|left open|possible|can not be excluded) : <L>", _say("undetermined"))
@@ -371,7 +251,11 @@ def _rules() -> list[Rule]:
     r("NO", f"{ecg} is not normal", lambda: NormalClaim("absent"))
     r("NO", f"[(this|it) is] not {normal}", lambda: NormalClaim("absent"))
     r("NO", f"[{ecg} is|this is an] abnormal [ecg|recording|tracing]", lambda: NormalClaim("absent"))
-    r("NO", f"whether ({ecg} is normal|this is {normal}) (can not be judged|is undetermined|is open)", lambda: NormalClaim("undetermined"))
+    r(
+        "NO",
+        f"whether ({ecg} is normal|this is {normal}) (can not be judged|is undetermined|is open)",
+        lambda: NormalClaim("undetermined"),
+    )
     r("NO", f"{normal} {undetermined}", lambda: NormalClaim("undetermined"))
     # cases
     of = "(of|out of)"
@@ -392,8 +276,13 @@ def _rules() -> list[Rule]:
     r("CA", f"none of {kind} {had} <CX>", lambda *v: case(0, *v))
     r("CA", f"all [of] {kind} {had} <CX>", lambda *v: case(v[0], *v) if len(v) == 2 else None)
     r("CA", f"(of|among) {kind} , <K> {had} <CX>", lambda *v: case(v[-2], *v[:-2], v[-1]))
-    r("CA", f"(of|among) {kind} , all [<K>] {had} <CX>", lambda *v: case(v[0], v[0], v[-1]) if len(v) > 1 and len(set(v[:-1])) == 1 else None)
+    r(
+        "CA",
+        f"(of|among) {kind} , all [<K>] {had} <CX>",
+        lambda *v: case(v[0], v[0], v[-1]) if len(v) > 1 and len(set(v[:-1])) == 1 else None,
+    )
     r("CA", f"<CX> {be} (stated|listed|present|found|seen) in <K> {of} {kind}", lambda i, n, *k: case(n, *k, i))
+
     # two recordings, the second the later one
     def compared(kind: str) -> Any:
         def act(found: Any) -> Any:
@@ -481,7 +370,7 @@ def _whole() -> dict[str, tuple[Claim, ...]]:
     return out
 
 
-_GRAMMAR = Grammar(_rules(), _lexicon(), _NUMBER)
+_GRAMMAR = Grammar(_rules(), lexicon(), NUMBER)
 _WHOLE = _whole()
 #: Criteria by statement, and that of a placeholder, for "name: criteria".
 _CRITERIA = {s.code: _plain(s.criteria) for s in STATEMENTS if s.criteria}
@@ -520,4 +409,4 @@ def _named(text: str) -> str | None:
     return found[0][0][0] if found else None
 
 
-_NAMES = _lexicon()["F"]
+_NAMES = lexicon()["F"]

@@ -283,7 +283,7 @@ def _noise(signs: LeadSigns, score: float, dead: set[str], ecg: ECG, notes: _Not
         notes.add(
             1,
             "wander",
-            f"The baseline wanders by more than the beats' size in lead{'s' if len(drifting) > 1 else ''} {_listed(drifting)}; ST "
+            f"The baseline wanders by more than the beats' size in {_listed(drifting)}; ST "
             "levels there are uncertain: record again at rest.",
             tuple(drifting),
         )

@@ -42,24 +42,28 @@ class MeasuredTable:
         return {name: self.values[:, i] for i, name in enumerate(MEASUREMENT_NAMES)}
 
 
-def _one(path: str) -> tuple[list[float], list[float], bool]:
+def _one(task: tuple[str, bool]) -> tuple[list[float], list[float], bool]:
     from encoders.gate import check
     from encoders.measure import measure
     from encoders.readers import read
 
+    path, gate = task
     ecg = read(path)
     found = measure(ecg)
     values = [np.nan if (v := found.value(name)) is None else float(v) for name in MEASUREMENT_NAMES]
-    return values, [found[name].reliability for name in MEASUREMENT_NAMES], check(ecg).usable
+    return values, [found[name].reliability for name in MEASUREMENT_NAMES], check(ecg).usable if gate else True
 
 
-def measure_table(data: PtbXl, run: Path, workers: int | None = None) -> MeasuredTable:
-    """Measures and gates every recording of the set; the result is kept in ``run`` and read from there next time."""
+def measure_table(data: PtbXl, run: Path, workers: int | None = None, *, gate: bool = True) -> MeasuredTable:
+    """Measures (and with ``gate`` judges) every recording of the set; kept in ``run`` and read from there next time.
+
+    Without ``gate`` every recording counts as usable.
+    """
     from safetensors.numpy import load_file, save_file
 
-    file = run / f"measured-{len(data)}-{int(data.ids.sum())}.safetensors"
+    file = run / f"measured-{'gated-' if gate else ''}{len(data)}-{int(data.ids.sum())}.safetensors"
     if not file.exists():
-        paths = [str(data.path(int(i))) + ".hea" for i in data.ids]
+        paths = [(str(data.path(int(i))) + ".hea", gate) for i in data.ids]
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             rows = list(tqdm(pool.map(_one, paths, chunksize=32), total=len(paths), desc="measuring", unit="rec", disable=None))
         run.mkdir(parents=True, exist_ok=True)

@@ -161,7 +161,7 @@ def _electrodes(noise: Noise, signal: NDArray[np.float64], fs_hz: float, rng: np
     one, two = left - right, foot - right  # leads I and II as Einthoven wires them
     limbs = np.stack([one, two, two - one, -(one + two) / 2, one - two / 2, two - one / 2])
     chest = np.stack([of_one_electrode() for _ in range(6)]) - (right + left + foot) / 3
-    out = signal + np.concatenate([limbs, chest])
+    out: NDArray[np.float64] = signal + np.concatenate([limbs, chest])
     for name in noise.detached:
         out[STANDARD_LEADS.index(name)] = 0.0
     return out

@@ -181,7 +181,7 @@ def build(desk: Desk) -> Blocks:
                 gr.Examples([[text] for text in texts.QUESTIONS], inputs=[question], label=texts.FOR_EXAMPLE)
         go.click(
             analyse, [demo, files, age, sex, rate, unit], [paper, vitals, document, findings, cases, talk, visit, files],
-            show_progress="minimal", show_progress_on=[paper],
+            show_progress="full", show_progress_on=[paper, document, findings],
             api_visibility="private",
         )  # fmt: skip
         for event in (question.submit, send.click):
@@ -213,5 +213,6 @@ def mount(app: FastAPI, desk: Desk) -> None:
     )  # fmt: skip
     gr.mount_gradio_app(
         app, build(desk), path="/", theme=theme, css_paths=Path(__file__).with_name("page.css"), footer_links=[],
-        run_history=False, show_error=False, max_file_size=MAX_UPLOAD_BYTES, ssr_mode=False, mcp_server=False, enable_monitoring=False, pwa=False,
+        run_history=False, show_error=False, max_file_size=MAX_UPLOAD_BYTES, ssr_mode=False, mcp_server=False,
+        enable_monitoring=False, pwa=False,
     )  # fmt: skip

@@ -95,6 +95,12 @@ def normal() -> ECG:
     return resolve("demo:normal", age_years=60, sex="F")
 
 
+@pytest.fixture(scope="module")
+def af() -> ECG:
+    """No P waves, irregular: the rules would not let atrial fibrillation stand on the normal one."""
+    return resolve("demo:af", age_years=70, sex="M")
+
+
 def test_importing_is_cheap_and_public_names_are_there() -> None:
     code = (
         "import sys, assistant; from assistant import Assistant; "
@@ -133,8 +139,8 @@ def test_unsupported_sentences_never_reach_the_reader(decision: Decision, normal
     assert any("F:NORM" in line.evidence for line in made.impression)  # what the model left out is said by the renderer
 
 
-def test_every_present_finding_is_in_the_impression_even_if_the_model_says_nothing(decision: Decision, normal: ECG) -> None:
-    made = assistant(decision, "", AFIB=0.98, CLBBB=0.9, LVH=0.02).report(normal, k=0)
+def test_every_present_finding_is_in_the_impression_even_if_the_model_says_nothing(decision: Decision, af: ECG) -> None:
+    made = assistant(decision, "", AFIB=0.98, PVC=0.9, LVH=0.02).report(af, k=0)
     said = {i for line in made.impression for i in line.evidence}
     present = {f.id for f in made.evidence.in_state(PRESENT)}
     assert present and present <= said
@@ -165,41 +171,41 @@ def test_an_unusable_recording_is_never_shown_to_the_model(decision: Decision) -
     assert "Normal ECG." not in made.to_text()
 
 
-def test_answers_give_bare_values_confidence_and_ids(decision: Decision, normal: ECG) -> None:
+def test_answers_give_bare_values_confidence_and_ids(decision: Decision, af: ECG) -> None:
     reader = assistant(decision, "", AFIB=0.98, SR=0.004)
-    yes = reader.ask(normal, "Is there atrial fibrillation?")
+    yes = reader.ask(af, "Is there atrial fibrillation?")
     assert isinstance(yes, Answer) and yes.values == ("yes",) and yes.confidence == pytest.approx(0.98, abs=1e-3)
     assert "F:AFIB" in yes.ids and yes.text.lower().startswith("yes")
-    no = reader.ask(normal, "Is there sinus rhythm?")
+    no = reader.ask(af, "Is there sinus rhythm?")
     assert isinstance(no, Answer) and no.values == ("no",) and no.confidence == pytest.approx(0.996, abs=1e-3)
-    width = reader.ask(normal, "What is the QRS duration?")
-    measured = reader.analyse(normal).measurements["qrs_ms"]
+    width = reader.ask(af, "What is the QRS duration?")
+    measured = reader.analyse(af).measurements["qrs_ms"]
     assert isinstance(width, Answer) and width.values == (measured.text(),) and measured.text() in width.text
     assert width.to_json()["status"] == "answer" and width.to_json()["evidence"]
 
 
-def test_the_models_answer_stands_only_where_it_carries_the_bare_answer(decision: Decision, normal: ECG) -> None:
+def test_the_models_answer_stands_only_where_it_carries_the_bare_answer(decision: Decision, af: ECG) -> None:
     right = assistant(decision, "Yes, there is atrial fibrillation.", AFIB=0.98)
-    line = right.ask(normal, "Is there atrial fibrillation?").sentences[0]
+    line = right.ask(af, "Is there atrial fibrillation?").sentences[0]
     assert line.source == "language model" and line.text == "Yes, there is atrial fibrillation."
     for text in ("No, there is no atrial fibrillation.", "The recording is usable.", "Yes, there is ventricular tachycardia."):
-        wrong = assistant(decision, text, AFIB=0.98).ask(normal, "Is there atrial fibrillation?")
+        wrong = assistant(decision, text, AFIB=0.98).ask(af, "Is there atrial fibrillation?")
         assert wrong.sentences[0].source == "renderer" and wrong.values == ("yes",)
 
 
-def test_undetermined_and_low_confidence_are_declined_with_what_is_known(decision: Decision, normal: ECG) -> None:
-    opened = assistant(decision, "", AFIB=0.2).ask(normal, "Is there atrial fibrillation?")
+def test_undetermined_and_low_confidence_are_declined_with_what_is_known(decision: Decision, af: ECG) -> None:
+    opened = assistant(decision, "", AFIB=0.2).ask(af, "Is there atrial fibrillation?")
     assert isinstance(opened, Referral) and opened.values == ("cannot be judged",)
     assert "atrial fibrillation" in opened.text.lower() and opened.reasons
     reader = assistant(decision, "", AFIB=0.9, SR=0.004)
-    assert isinstance(reader.ask(normal, "Is there atrial fibrillation?"), Answer)
+    assert isinstance(reader.ask(af, "Is there atrial fibrillation?"), Answer)
     reader.min_confidence = 0.95
-    doubted = reader.ask(normal, "Is there atrial fibrillation?")
+    doubted = reader.ask(af, "Is there atrial fibrillation?")
     assert isinstance(doubted, Referral) and "0.95" in doubted.reasons[0].text and doubted.values == ("yes",)
 
 
-def test_out_of_scope_questions_point_to_someone_and_the_chat_goes_on(decision: Decision, normal: ECG) -> None:
-    chat = assistant(decision, "", AFIB=0.98).chat(normal)
+def test_out_of_scope_questions_point_to_someone_and_the_chat_goes_on(decision: Decision, af: ECG) -> None:
+    chat = assistant(decision, "", AFIB=0.98).chat(af)
     declined = chat.ask("Which dose of amiodarone should I give?")
     assert isinstance(declined, Referral) and "physician" in declined.text and declined.values == ()
     answered = chat.ask("Is there atrial fibrillation?")
@@ -215,18 +221,18 @@ def test_findings_of_an_unusable_recording_are_not_answered(decision: Decision) 
     declined = reader.ask(flat, "Is there atrial fibrillation?")
     assert isinstance(declined, Referral) and declined.values == ("cannot be judged",)
     assert "Every sample is zero" in declined.text
-    assert isinstance(reader.ask(flat, "Can this recording be read?"), Answer)
+    assert isinstance(reader.ask(flat, "Is the signal quality good?"), Answer)
 
 
-def test_two_recordings_are_compared_only_where_both_are_sure(decision: Decision, normal: ECG) -> None:
+def test_two_recordings_are_compared_only_where_both_are_sure(decision: Decision, normal: ECG, af: ECG) -> None:
     reader = assistant(decision, "", AFIB=0.98)
-    first, second = reader.read([normal])[0], assistant(decision, "", SR=0.98).read([normal])[0]
-    _, changed = reader.reply((second, first), "What has changed?")
+    later, earlier = reader.read([af])[0], assistant(decision, "", SR=0.98).read([normal])[0]
+    _, changed = reader.reply((earlier, later), "What has changed?")
     assert set(changed.values) == {"new: atrial fibrillation", "gone: sinus rhythm"}
-    _, rate = reader.reply((second, first), "Has the heart rate changed since the first recording?")
+    _, rate = reader.reply((earlier, later), "Has the heart rate changed since the first recording?")
     assert "→" in rate.values[0] and "second" in rate.text
     vague = assistant(decision, "", AFIB=0.2, SR=0.2).read([normal])[0]
-    _, unsure = reader.reply((vague, first), "What has changed?")
+    _, unsure = reader.reply((vague, later), "What has changed?")
     assert isinstance(unsure, Referral)
     assert not any(v.startswith(("new", "gone")) for v in unsure.values)
 

@@ -33,7 +33,7 @@ from assistant.corpus import comparison, questions
 from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Conflict, Evidence, Finding
 from assistant.filling import fill
 from assistant.frames import CLOSINGS
-from assistant.grammar import parse
+from assistant.grammar import _GRAMMAR, parse
 from assistant.intents import Question
 from assistant.lexicon import GROUPS
 from assistant.synonyms import WRITTEN
@@ -44,6 +44,10 @@ from encoders.vocabulary import CODES, STATEMENTS, statement
 from retrieval.case import Case
 
 DATA: dict[str, Any] = json.loads(Path(__file__).with_name("adversarial_sentences.json").read_text(encoding="utf-8"))
+
+
+def measured(name: str, value: float | None) -> Measurement:
+    return Measurement(name, None if value is None else float(value), 10, ("II",), 0.9)
 
 
 def build(facts: dict[str, Any]) -> Evidence:
@@ -60,9 +64,7 @@ def build(facts: dict[str, Any]) -> Evidence:
     return Evidence(
         Quality(quality["verdict"], quality["score"], tuple(quality.get("reasons", ())), tuple(quality.get("flags", ())),
                 tuple(quality.get("bad_leads", ()))),
-        Measurements(
-            tuple(Measurement(n, None if values.get(n) is None else float(values[n]), 10, ("II",), 0.9) for n in MEASUREMENT_NAMES)
-        ),
+        Measurements(tuple(measured(n, values.get(n)) for n in MEASUREMENT_NAMES)),
         tuple(finding(c) for c in CODES),
         tuple(Case(c["id"], c["similarity"], c["age"], c["sex"], dict.fromkeys(c["statements"], 100.0)) for c in facts["cases"]),
         (),
@@ -82,6 +84,12 @@ MEASURED = {"rate_bpm": ("heart rate", "ventricular rate"), "pr_ms": ("PR interv
             "qt_ms": ("QT interval",), "qtc_ms": ("QTc", "corrected QT interval"), "axis_deg": ("axis", "QRS axis"),
             "sokolow_lyon_mv": ("Sokolow-Lyon index",), "cornell_mv": ("Cornell voltage",)}  # fmt: skip
 VALUED = ("The {m} is {v}.", "{m} {v}.", "{m}: {v}.", "A {m} of {v}.", "The {m} was measured at {v}.")
+
+
+#: One phrase put for another that turns a sentence round; sentences that begin so are left alone.
+TURNED = ((" is present", " is absent"), (" is absent", " is present"), ("No ", ""), ("cannot be judged", "is present"),
+          (" is undetermined", " is absent"), ("cannot be excluded", "is absent"), (" is not present", " is present"))  # fmt: skip
+KEPT = ("The rhythm", "Normal", "The ECG", "Whether", "No abnormal", "No similar", "No, ")
 
 
 def upper(text: str) -> str:
@@ -114,12 +122,18 @@ def generated() -> Iterator[tuple[str, str, str, bool]]:
             for code in rng.sample(codes, min(len(codes), 2)):
                 right = frames[0].replace("{x}", statement(code).name).rstrip(".")
                 for kind, text in (
-                    ("acuteness", upper(frames[0].replace("{x}", f"{rng.choice(('acute', 'old', 'new', 'recent'))} {name(code, rng)}"))),
+                    (
+                        "acuteness",
+                        upper(frames[0].replace("{x}", f"{rng.choice(('acute', 'old', 'new', 'recent'))} {name(code, rng)}")),
+                    ),
                     ("lead", f"{upper(right)} in {rng.choice(('V2', 'leads II and III', 'aVL'))}."),
                     ("treatment", f"{upper(right)}, {rng.choice(('give aspirin', 'start heparin', 'consider ablation'))}."),
                     ("cause", f"{upper(right)} due to {rng.choice(('coronary disease', 'hypertension', 'a drug'))}."),
                     ("unknown word", f"{upper(right)} {rng.choice(('zebra', 'chronic', 'severe', 'with Brugada pattern'))}."),
-                    ("degree", upper(frames[0].replace("{x}", f"{rng.choice(('mild', 'advanced', 'intermittent'))} {name(code, rng)}"))),
+                    (
+                        "degree",
+                        upper(frames[0].replace("{x}", f"{rng.choice(('mild', 'advanced', 'intermittent'))} {name(code, rng)}")),
+                    ),
                 ):
                     yield key, kind, text, False
         for measurement, names in MEASURED.items():
@@ -237,7 +251,14 @@ def _mutants(text: str, evidence: Evidence, rng: Random) -> Iterator[tuple[str, 
             value = found.group()
             other = f"{float(value) + 0.01:.2f}" if "." in value else str(int(value) + 1)
             yield "number", sentence[: found.start()] + other + sentence[found.end() :]
-        for a, b in (("PR", "QT"), ("QRS duration", "PR interval"), ("QTc", "QT"), ("rate", "axis"), (" ms", " mV"), ("/min", " ms")):
+        for a, b in (
+            ("PR", "QT"),
+            ("QRS duration", "PR interval"),
+            ("QTc", "QT"),
+            ("rate", "axis"),
+            (" ms", " mV"),
+            ("/min", " ms"),
+        ):
             if numbers and re.search(rf"{re.escape(a)}\b", sentence):
                 yield "name or unit", sentence.replace(a, b, 1)
         named = [c for c in CODES if re.search(rf"(?<![\w-]){re.escape(statement(c).name)}(?![\w-])", sentence, re.IGNORECASE)]
@@ -248,9 +269,8 @@ def _mutants(text: str, evidence: Evidence, rng: Random) -> Iterator[tuple[str, 
             new = statement(rng.choice(others)).name
             yield "finding", re.sub(re.escape(statement(code).name), lambda _, new=new: new, sentence, flags=re.IGNORECASE)
             yield "acute", re.sub(re.escape(statement(code).name), lambda m: f"acute {m.group()}", sentence, flags=re.IGNORECASE)
-        for a, b in ((" is present", " is absent"), (" is absent", " is present"), ("No ", ""), ("cannot be judged", "is present"),
-                     (" is undetermined", " is absent"), ("cannot be excluded", "is absent"), (" is not present", " is present")):  # fmt: skip
-            if a in sentence and not sentence.startswith(("The rhythm", "Normal", "The ECG", "Whether", "No abnormal", "No similar", "No, ")):
+        for a, b in TURNED:
+            if a in sentence and not sentence.startswith(KEPT):
                 yield "polarity", upper(sentence.replace(a, b, 1))
         yield "addition", sentence.rstrip(".") + rng.choice((" in V3.", ", anticoagulate.", " since 2019.", " and cardiomegaly."))
 
@@ -268,8 +288,42 @@ def test_the_writers_text_made_wrong_in_one_respect_is_rejected() -> None:
     assert len(passed) <= 0.005 * tried.total(), (len(passed), tried, passed[:20])
 
 
+def _expand(node: Any, grammar: Any, rng: Random, depth: int) -> list[str]:
+    """A random sentence of the grammar: every rule, option and phrase turns up."""
+    if node.kind == "word":
+        return [node.text]
+    if node.kind == "class":
+        table = grammar._lexicon.get(node.text)
+        return ["142"] if table is None else list(rng.choice(rng.choice(list(table.values())))[0])
+    if node.kind == "rule":
+        options = [n for n, _ in grammar._compiled[node.text]]
+        if depth > 7:
+            options = options[-1:]  # the plain ones stand last
+        return _expand(rng.choice(options), grammar, rng, depth + 1)
+    if node.kind == "opt":
+        return _expand(node.parts[0], grammar, rng, depth) if rng.random() < 0.4 else []
+    if node.kind == "alt":
+        return _expand(rng.choice(node.parts), grammar, rng, depth)
+    return [w for part in node.parts for w in _expand(part, grammar, rng, depth)]
+
+
+def test_whatever_the_grammar_can_say_is_checked_without_an_error() -> None:
+    rng = Random(12)
+    read = 0
+    for name, options in _GRAMMAR._compiled.items():
+        for node, _ in options:
+            for _ in range(12):
+                text = " ".join(_expand(node, _GRAMMAR, rng, 3))[:600]
+                checked = check(text, EVIDENCE["lbbb"], second=EVIDENCE["rbbb"] if name == "CO" else None)
+                read += bool(checked.claims)
+    assert read > 500
+
+
 def test_claims_carry_what_was_said() -> None:
-    assert parse("No atrial fibrillation or atrial flutter.") == (FindingClaim(("AFIB",), "absent"), FindingClaim(("AFLT",), "absent"))
+    assert parse("No atrial fibrillation or atrial flutter.") == (
+        FindingClaim(("AFIB",), "absent"),
+        FindingClaim(("AFLT",), "absent"),
+    )
     assert parse("Probable first-degree AV block.") == (FindingClaim(("1AVB",), "probable"),)
     assert parse("QTc prolonged at 480 ms") == (MeasurementClaim("qtc_ms", 480.0, "ms", "prolonged", "480"),)
     assert parse("Left axis deviation (-45°).") == (MeasurementClaim("axis_deg", -45.0, "°", "left", "-45"),)
@@ -317,8 +371,8 @@ def test_a_group_is_absent_only_where_no_assessed_member_is_open_or_present() ->
 
 @pytest.mark.parametrize(
     "text",
-    ["No acute infarction.", "No acute myocardial infarction.", "There is no acute ischaemia.", "No STEMI.", "Acute infarction is ruled out.",
-     "No treatment is needed.", "Give 300 mg aspirin.", "No heart attack."],
+    ["No acute infarction.", "No acute myocardial infarction.", "There is no acute ischaemia.", "No STEMI.",
+     "Acute infarction is ruled out.", "No treatment is needed.", "Give 300 mg aspirin.", "No heart attack."],
 )  # fmt: skip
 def test_acute_infarction_and_treatment_never_pass(text: str) -> None:
     assert not any(check(text, e).supported for e in EVIDENCE.values())
@@ -326,7 +380,11 @@ def test_acute_infarction_and_treatment_never_pass(text: str) -> None:
 
 def test_ids_name_what_a_sentence_rests_on() -> None:
     evidence = EVIDENCE["lbbb"]
-    assert check("Sinus rhythm at 72/min with complete left bundle branch block.", evidence).evidence_ids == ("F:SR", "M:rate_bpm", "F:CLBBB")
+    assert check("Sinus rhythm at 72/min with complete left bundle branch block.", evidence).evidence_ids == (
+        "F:SR",
+        "M:rate_bpm",
+        "F:CLBBB",
+    )
     cited = check("3 of 10 similar cases had first-degree AV block.", evidence).evidence_ids
     assert cited == tuple(f"C:{c.case_id}" for c in evidence.cases if "1AVB" in c.statements) and len(cited) == 3
 
@@ -385,7 +443,9 @@ def test_changes_of_a_measurement_are_the_difference_of_the_printed_values() -> 
 
 def test_anything_can_be_read_without_an_error() -> None:
     rng = Random(9)
-    vocabulary = sorted({w for _, _, s in DATA["wrong"] for w in s.split()} | {"[qrs_ms]", "<|ecg|>", "{", "\\", "é", "12", "-", "°", "("})
+    vocabulary = sorted(
+        {w for _, _, s in DATA["wrong"] for w in s.split()} | {"[qrs_ms]", "<|ecg|>", "{", "\\", "é", "12", "-", "°", "("}
+    )
     for _ in range(2000):
         text = " ".join(rng.choices(vocabulary, k=rng.randint(0, 14)))
         for checked in check_text(text, EVIDENCE["lbbb"]):

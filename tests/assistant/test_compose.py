@@ -202,6 +202,19 @@ def test_plain_tachycardia_is_answered_by_the_rate_where_no_statement_carries_it
     assert values(made({"AFIB": 0.9}), question) == ["no"]
 
 
+def test_a_measured_long_pr_is_not_denied_by_an_absent_statement() -> None:
+    question = Question("Is the PR interval prolonged?", "verify", ("LPR",))
+    long = made({"SR": 0.9}, measured={"pr_ms": 240.0})
+    assert answer(long, question, None)[0].text == "Yes, the PR interval is prolonged at [pr_ms]."
+    assert values(long, question) == ["yes"]
+    assert answer(made({"SR": 0.9}), question, None)[0].text == "No, prolonged PR interval is not present."
+
+
+def test_how_long_asks_for_the_value() -> None:
+    question = Question("How long is the QRS?", "measurement", (), ("qrs_ms",))
+    assert values(made({"SR": 0.9}), question) == ["92 ms"]
+
+
 def test_every_intent_gets_an_answer_in_every_wording() -> None:
     rng = Random(2)
     for intent in INTENTS:

@@ -177,10 +177,10 @@ def test_ludb_intervals_come_close_to_the_cardiologists(ecg_data: Path) -> None:
 
 def test_ptb_xl_recordings_give_rates_and_rarely_pr_in_fibrillation(ecg_data: Path) -> None:
     rows = csv.DictReader((ecg_data / "ptb-xl" / "ptbxl_database.csv").read_text(encoding="utf-8").splitlines())
-    fibrillation = [row["filename_lr"] for row in rows if row["strat_fold"] == "8" and "'AFIB'" in row["scp_codes"]][:40]
+    fibrillation = [row["filename_lr"] for row in rows if row["strat_fold"] == "8" and "'AFIB'" in row["scp_codes"]][:25]
     given = 0
     for name in fibrillation:
         m = measure(read(ecg_data / "ptb-xl" / name))
         assert m.value("rate_bpm") is not None
         given += m.value("pr_ms") is not None
-    assert given <= 6
+    assert given <= 4

@@ -211,7 +211,7 @@ def test_damaged_copies_are_read_or_refused_in_one_sentence(tmp_path: Path, synt
     target = table if part == ".csv" else header.with_suffix(part)
     whole, rng = target.read_bytes(), np.random.default_rng(7)
     refused = 0
-    for _ in range(150):
+    for _ in range(100):
         target.write_bytes(damaged(whole, rng))
         try:
             got = read(target, fs_hz=100.0 if part == ".csv" else None)
@@ -221,7 +221,7 @@ def test_damaged_copies_are_read_or_refused_in_one_sentence(tmp_path: Path, synt
             assert "\n" not in text and text.endswith(".") and str(tmp_path) not in text
         else:
             assert got.signal_mv.shape[0] == len(got.leads) and np.isfinite(got.signal_mv).any()
-    assert refused > 20
+    assert refused > 12
 
 
 def test_sample_records_are_read(ecg_data: Path) -> None:

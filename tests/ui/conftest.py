@@ -35,7 +35,8 @@ def evidence_of(ecg: ECG) -> Evidence:
     rate = 60.0 + ecg.n_samples / 500
     known = {"rate_bpm": rate, "qrs_ms": 100.0}
     items = tuple(
-        Measurement(name, known[name], 9, ("II",), 0.9) if name in known else Measurement(name, None) for name in MEASUREMENT_NAMES
+        Measurement(name, known[name], 9, ("II",), 0.9) if name in known else Measurement(name, None)
+        for name in MEASUREMENT_NAMES
     )
     states = {"AFIB": (0.97, PRESENT), "SR": (0.01, "absent"), "IMI": (0.3, "undetermined"), "WPW": (0.2, "not assessed")}
     findings = tuple(Finding(code, *states[code]) for code in CODES if code in states)

@@ -101,9 +101,13 @@ def _attempts(names: Sequence[str], args: argparse.Namespace, what: str) -> Iter
     for name in progress(names, what):
         try:
             ecg = options.read_recording(name, args)
-            usable = check(ecg).usable
         except Exception as error:  # one broken file must never stop a run over thousands
             yield name, None, "false", _why(error)
+            continue
+        try:
+            usable = check(ecg).usable
+        except Exception as error:  # readable, so the row keeps its values; only nobody vouches for them
+            yield name, ecg, "false", _why(error)
         else:
             yield name, ecg, "true" if usable else "false", ""
 
@@ -143,12 +147,22 @@ def _predicted(encoder: Encoder, batch: Sequence[tuple[str, ECG | None, str, str
     from encoders.vocabulary import CODES
 
     readable = [ecg for _, ecg, _, _ in batch if ecg is not None]
-    encodings = iter(encoder.encode(readable))
+    probabilities = iter(_probabilities(encoder, readable))
     for name, ecg, usable, error in batch:
-        if ecg is None:
-            yield [name, *[""] * len(CODES), usable, error]
-        else:
-            yield [name, *(f"{p:.6f}" for p in next(encodings).probabilities), usable, error]
+        values = None if ecg is None else next(probabilities)
+        if isinstance(values, Exception):
+            usable, error, values = "false", _why(values), None
+        yield [name, *([""] * len(CODES) if values is None else [f"{p:.6f}" for p in values]), usable, error]
+
+
+def _probabilities(encoder: Encoder, ecgs: list[ECG]) -> list[Any]:
+    """Probabilities (71,) of each recording, or the error that it met; one recording never costs the others theirs."""
+    try:
+        return [encoding.probabilities for encoding in encoder.encode(ecgs)]
+    except Exception as error:
+        if len(ecgs) == 1:
+            return [error]
+        return [value for ecg in ecgs for value in _probabilities(encoder, [ecg])]
 
 
 def run_measure(args: argparse.Namespace) -> int:
