@@ -142,7 +142,8 @@ def train_language(
     source = Path(base) if base is not None else work / "base"
     summary = align(examples, base or source, work / "aligned", encoder.hash, config, base_name=None if base else "base")
     places.language.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(work / "aligned", places.language, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.ckpt", "summary.json"))
+    working = shutil.ignore_patterns("*.ckpt", "summary.json")
+    shutil.copytree(work / "aligned", places.language, dirs_exist_ok=True, ignore=working)
     if base is None:
         shutil.copytree(source, places.language / "base", dirs_exist_ok=True)
     return summary

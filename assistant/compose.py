@@ -242,9 +242,8 @@ def sections(evidence: Evidence, earlier: Evidence | None = None) -> dict[str, l
             for c in evidence.conflicts
             if any(i.removeprefix("F:") in codes for i in c.items)
         ]
-        if name == "rhythm":
-            if view.state("AFIB") == "absent":
-                said.append(framed("No {x}.", [name_of("AFIB", None)], ("F:AFIB",), None))
+        if name == "rhythm" and view.state("AFIB") == "absent":
+            said.append(framed("No {x}.", [name_of("AFIB", None)], ("F:AFIB",), None))
         made[name] = said or [fixed_sentence("no such finding", None)]
     made["rate and intervals"] = [measured_sentence(view, m, None) for m in ("rate_bpm", "pr_ms", "qrs_ms", "qt_ms", "qtc_ms")]
     made["axis"] = [measured_sentence(view, "axis_deg", None)]

@@ -13,20 +13,11 @@ from assistant.risk import fit_risk
 from assistant.rules import RULES, Measured
 from encoders.calibrate import fit_calibration
 from encoders.errors import QueryError
+from encoders.evaluate import age_bands, patient_halves
 from encoders.metrics import auroc_per_statement, calibration_error
 from encoders.vocabulary import CODES, STATEMENTS
 
-__all__ = ["AGE_BANDS", "cross_fit_report", "halves"]
-
-#: Lower and upper bound in years; PTB-XL masks ages above 89.
-AGE_BANDS = ((0, 18), (18, 40), (40, 60), (60, 80), (80, 131))
-
-
-def halves(patients: NDArray[np.int64], seed: int = 0) -> NDArray[np.bool_]:
-    """True for the recordings of one half of the patients, bool (n,)."""
-    known = np.unique(patients)
-    chosen = np.random.default_rng(seed).permutation(known)[: len(known) // 2]
-    return np.isin(patients, chosen)
+__all__ = ["cross_fit_report"]
 
 
 def cross_fit_report(
@@ -50,7 +41,7 @@ def cross_fit_report(
     too) or else probabilities that are calibrated already; ``patients`` (n,); ``measured`` with sexes; ``ages`` (n,) in
     years, NaN where unknown; ``usable`` (n,) from the gate; ``distances`` (n,) to the nearest library case.
     """
-    first = halves(patients, seed)
+    first = patient_halves(patients, seed)
     if not 0 < first.sum() < len(first):
         raise QueryError(f"There are {len(np.unique(patients))} patients; at least two are needed to split them in halves.")
     n = len(labels)
@@ -90,7 +81,7 @@ def cross_fit_report(
     auroc = auroc_per_statement(labels, probabilities.astype(np.float32))
     critical = np.array([s.urgency == "critical" for s in STATEMENTS])
     everything = np.ones(n, bool)
-    groups = {f"age {low}-{high - 1}": (ages >= low) & (ages < high) for low, high in AGE_BANDS}
+    groups = age_bands(ages)
     groups |= {
         "age unknown": np.isnan(ages),
         "women": measured.female & measured.sex_known,

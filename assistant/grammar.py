@@ -144,7 +144,8 @@ def _rules() -> list[Rule]:
     seen = "(present|seen|found|stated|noted|detected|visible|evident)"
     undetermined = (
         f"((can|could) not be (judged|excluded|ruled out|determined|confirmed or excluded|decided|confirmed|stated or excluded)"
-        f"|{be} (undetermined|left open|undecided|uncertain|open|unclear|not certain)|(remains|remain) (open|undetermined|uncertain)"
+        f"|{be} (undetermined|left open|undecided|uncertain|open|unclear|not certain)"
+        "|(remains|remain) (open|undetermined|uncertain)"
         f"|can be neither stated nor excluded|{be} possible|may be present|{be} possibly present)"
     )
     # values and measurements

@@ -38,11 +38,8 @@ def evidence_rows(
         measurements = measured.measurements(row)
         age, sex = person(data, row)
         findings, conflicts = states(probabilities[row], measurements, thresholds, age, sex, quality)
-        out.append(
-            Evidence(
-                quality, measurements, findings, tuple(cases[row]) if cases is not None else (), conflicts, age, sex, str(data.ids[row])
-            )
-        )
+        near = tuple(cases[row]) if cases is not None else ()
+        out.append(Evidence(quality, measurements, findings, near, conflicts, age, sex, str(data.ids[row])))
     return out
 
 

@@ -12,16 +12,17 @@ from encoders.metrics import auroc_per_statement, calibration_error
 from encoders.ptbxl import PtbXl
 from encoders.vocabulary import CODES, SUPERCLASSES, codes_in
 
-__all__ = ["age_bands", "cross_calibrate", "evaluate_encoder", "patient_halves"]
+__all__ = ["AGE_BANDS", "age_bands", "cross_calibrate", "evaluate_encoder", "patient_halves"]
 
 BOOTSTRAPS = 200
-AGE_BANDS = ((18, 40), (40, 60), (60, 80), (80, 131))
+#: Lower and upper bound in years; PTB-XL writes 300 for "90 or older".
+AGE_BANDS = ((0, 18), (18, 40), (40, 60), (60, 80), (80, 131))
 
 
-def patient_halves(patients: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """True for the recordings of one half of the patients; the split depends on the patients alone."""
+def patient_halves(patients: NDArray[np.int64], seed: int = 0) -> NDArray[np.bool_]:
+    """True for the recordings of one half of the patients, bool (n,); the split depends on patients and seed alone."""
     unique = np.unique(patients)
-    first = np.random.default_rng(9).permutation(unique)[: len(unique) // 2]
+    first = np.random.default_rng(seed).permutation(unique)[: len(unique) // 2]
     return np.isin(patients, first)
 
 
@@ -35,8 +36,9 @@ def cross_calibrate(logits: NDArray[np.float32], labels: NDArray[np.uint8], pati
 
 
 def age_bands(ages: NDArray[np.floating]) -> dict[str, NDArray[np.bool_]]:
-    """Masks per band of age in years; PTB-XL writes 300 for "90 or older"."""
-    return {f"{low}-{high - 1 if high < 131 else '+'}": (ages >= low) & ((ages < high) | (high == 131)) for low, high in AGE_BANDS}
+    """Masks per band of age in years, e.g. "age 40-59"; unknown ages (NaN) are in none."""
+    capped = np.minimum(ages, 130)
+    return {f"age {low}-{high - 1}": (capped >= low) & (capped < high) for low, high in AGE_BANDS}
 
 
 def _mean(values: NDArray[np.float64], codes: tuple[str, ...]) -> float:
@@ -76,6 +78,8 @@ def evaluate_encoder(data: PtbXl, logits: NDArray[np.float32], *, bootstraps: in
     sexes = data.table["sex"].to_numpy(float)
     masks = {**age_bands(ages), "M": sexes == 0, "F": sexes == 1}
     for name, mask in masks.items():
+        if not mask.any():
+            continue
         values = auroc_per_statement(labels[mask], logits[mask])
         by_group[name] = {"recordings": int(mask.sum()), "macro_auroc": float(np.nanmean(values))}
     return {

@@ -79,7 +79,7 @@ class Tower(nn.Module):
             nn.Conv1d(config.n_leads, config.stem, 15, 1, 7, bias=False), nn.BatchNorm1d(config.stem), nn.ReLU()
         )
         inputs, layers = config.stem, []
-        for stage, width in enumerate(config.widths):
+        for width in config.widths:
             for block in range(config.blocks):
                 layers.append(Block(inputs, width, config.kernel, 2 if block == 0 else 1))
                 inputs = width

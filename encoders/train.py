@@ -131,7 +131,8 @@ def _train_tower(
             optimizer.step()
             schedule.step()
             losses.append(float(loss.detach()))
-        print(f"tower {number} epoch {epoch + 1}/{config.epochs} loss {np.mean(losses):.4f} {time.monotonic() - began:.0f} s", flush=True)
+        took = time.monotonic() - began
+        print(f"tower {number} epoch {epoch + 1}/{config.epochs} loss {np.mean(losses):.4f} {took:.0f} s", flush=True)
         state = {
             "tower": tower.state_dict(), "optimizer": optimizer.state_dict(),
             "schedule": schedule.state_dict(), "epoch": epoch + 1,

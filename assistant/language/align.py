@@ -122,6 +122,7 @@ def align(
         "recordings": len(data.evidence),
     }
     digest = base_identity(Path(base)) if Path(base).exists() else "named"
-    save_joined(model, out, base=base_name or str(base), base_sha256=digest, encoder_hash=encoder_hash, card={"training": summary})
+    named = base_name or str(base)
+    save_joined(model, out, base=named, base_sha256=digest, encoder_hash=encoder_hash, card={"training": summary})
     (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     return summary

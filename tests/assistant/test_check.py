@@ -88,7 +88,8 @@ VALUED = ("The {m} is {v}.", "{m} {v}.", "{m}: {v}.", "A {m} of {v}.", "The {m} 
 
 #: One phrase put for another that turns a sentence round; sentences that begin so are left alone.
 TURNED = ((" is present", " is absent"), (" is absent", " is present"), ("No ", ""), ("cannot be judged", "is present"),
-          (" is undetermined", " is absent"), ("cannot be excluded", "is absent"), (" is not present", " is present"))  # fmt: skip
+          (" is undetermined", " is absent"), ("cannot be excluded", "is absent"), 
+          (" is not present", " is present"))  # fmt: skip
 KEPT = ("The rhythm", "Normal", "The ECG", "Whether", "No abnormal", "No similar", "No, ")
 
 
@@ -296,10 +297,9 @@ def _expand(node: Any, grammar: Any, rng: Random, depth: int) -> list[str]:
         table = grammar._lexicon.get(node.text)
         return ["142"] if table is None else list(rng.choice(rng.choice(list(table.values())))[0])
     if node.kind == "rule":
-        options = [n for n, _ in grammar._compiled[node.text]]
-        if depth > 7:
-            options = options[-1:]  # the plain ones stand last
-        return _expand(rng.choice(options), grammar, rng, depth + 1)
+        if depth > 8:
+            return ["sinus", "rhythm"]  # deep enough; what then cannot be read must not raise either
+        return _expand(rng.choice(grammar._compiled[node.text])[0], grammar, rng, depth + 1)
     if node.kind == "opt":
         return _expand(node.parts[0], grammar, rng, depth) if rng.random() < 0.4 else []
     if node.kind == "alt":

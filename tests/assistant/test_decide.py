@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assistant.crossfit import cross_fit_report, halves
+from assistant.crossfit import cross_fit_report
 from assistant.decide import (
     STATES,
     UNFAMILIAR_SHARE,
@@ -26,6 +26,7 @@ from assistant.risk import Thresholds
 from assistant.rules import Measured
 from encoders.ecg import STANDARD_LEADS
 from encoders.errors import ArtefactError, QueryError
+from encoders.evaluate import patient_halves
 from encoders.measurements import MEASUREMENT_NAMES, Measurement, Measurements
 from encoders.quality import Quality
 from encoders.vocabulary import CODES, STATEMENTS
@@ -225,7 +226,7 @@ def test_familiarity_is_a_share_of_the_calibration_recordings() -> None:
 
 def test_halves_never_split_a_patient() -> None:
     patients = np.random.default_rng(0).integers(0, 60, 300)
-    first = halves(patients)
+    first = patient_halves(patients)
     assert not set(patients[first]) & set(patients[~first])
     assert 0.3 < first.mean() < 0.7
 
