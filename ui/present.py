@@ -51,6 +51,11 @@ def _number(value: float | None, unit: str) -> str:
     return f"{shown}{'' if unit in ('/min', '°', '') else ' '}{unit}"
 
 
+def _vital(name: str, item: Document) -> str:
+    value = item["value"]
+    return f"{100 * value:.0f} %" if name == "p_wave_share" and value is not None else _number(value, item["unit"])
+
+
 def _measured_title(item: Document) -> str:
     parts = [f"{item['beats']} beats" if item["beats"] else "", f"leads {', '.join(item['leads'])}" if item["leads"] else ""]
     if item["value"] is not None:
@@ -65,7 +70,7 @@ def vitals_html(document: Document) -> str:
         return ""
     boxes = "".join(
         f'<div class="ea-vital" title="{escape(_measured_title(measured[name]))}"><span>{escape(label)}</span>'
-        f"<b>{escape(_number(measured[name]['value'], measured[name]['unit']))}</b></div>"
+        f"<b>{escape(_vital(name, measured[name]))}</b></div>"
         for name, label in _VITALS
         if name in measured
     )
@@ -80,6 +85,8 @@ def vitals_html(document: Document) -> str:
 
 def _label(name: str) -> str:
     words = name.split("_")
+    if name in dict(_VITALS):
+        return dict(_VITALS)[name]
     if name.startswith("st_j_mv_"):
         return f"ST at J, lead {words[-1]}"
     upper = {"pr", "qrs", "qt", "rr", "sd", "qtc"}
@@ -178,11 +185,11 @@ def document_html(document: Document) -> str:
         parts.append(f'<div class="ea-box ea-referral" role="alert"><b>{lead}</b>{reasons}{who}</div>')
     else:
         parts.append(f'<div class="ea-box ea-draft"><b>{escape(texts.BANNER)}</b> {escape(texts.TO_REVIEW)}</div>')
-    if quality["reasons"]:
-        parts.append(
-            f'<div class="ea-box ea-quality"><b>{escape(texts.RECORDING_IS.format(quality["verdict"]))}</b>'
-            f"{_plain(quality['reasons'])}</div>"
-        )
+    # A recording that is referred for its quality has said so already.
+    remarks = [sentence for sentence in quality["reasons"] if sentence not in document["reasons"]]
+    if remarks:
+        verdict = escape(texts.RECORDING_IS.format(quality["verdict"]))
+        parts.append(f'<div class="ea-box ea-quality"><b>{verdict}</b>{_plain(remarks)}</div>')
     impression = _lines(document["impression"], document)
     if impression:
         heading = texts.KNOWN_ALL_THE_SAME if referral else texts.IMPRESSION

@@ -42,8 +42,8 @@ class AlignmentSet:
 class AlignConfig:
     """Two stages. ``modes``: share of each kind of prompt; ``reports``, ``comparisons``: share of these among the tasks."""
 
-    projector_steps: int = 300
-    lora_steps: int = 1500
+    projector_steps: int = 200
+    lora_steps: int = 1000
     projector_lr: float = 2e-3
     lora_lr: float = 1e-3
     batch: int = 48

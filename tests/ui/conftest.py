@@ -8,40 +8,55 @@ from typing import Any
 import numpy as np
 import pytest
 
-from assistant.evidence import PRESENT, Evidence, Finding
+from assistant.answer import Answer
+from assistant.compose import sections
+from assistant.decide import Reason
+from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Evidence, Finding
+from assistant.filling import fill
+from assistant.intents import Question
+from assistant.report import Critical, Draft, Line, Referral, Report, who_should_look
 from encoders.ecg import ECG
-from encoders.measurements import MEASUREMENT_NAMES, Measurement, Measurements
-from encoders.quality import Quality
+from encoders.gate import check
+from encoders.measure import measure
 from encoders.vocabulary import CODES
 from retrieval.case import Case
 
-
-@dataclass
-class Result:
-    """A Draft, Referral or Answer by its two faces."""
-
-    document: dict[str, Any]
-    text: str
-
-    def to_json(self) -> dict[str, Any]:
-        return self.document
-
-    def to_text(self) -> str:
-        return self.text
+PROBABILITIES = {"AFIB": 0.97, "IMI": 0.3, "NST_": 0.6, "WPW": 0.2, "SR": 0.02}
 
 
 def evidence_of(ecg: ECG) -> Evidence:
-    """Evidence whose numbers depend on the recording, so that a mix-up of recordings shows."""
-    rate = 60.0 + ecg.n_samples / 500
-    known = {"rate_bpm": rate, "qrs_ms": 100.0}
-    items = tuple(
-        Measurement(name, known[name], 9, ("II",), 0.9) if name in known else Measurement(name, None)
-        for name in MEASUREMENT_NAMES
-    )
-    states = {"AFIB": (0.97, PRESENT), "SR": (0.01, "absent"), "IMI": (0.3, "undetermined"), "WPW": (0.2, "not assessed")}
-    findings = tuple(Finding(code, *states[code]) for code in CODES if code in states)
+    """Measured for real; the findings are always those of PROBABILITIES."""
+
+    def finding(code: str) -> Finding:
+        p = PROBABILITIES.get(code, 0.005)
+        if code in ("WPW", "TRIGU", "BIGU"):
+            return Finding(code, p, NOT_ASSESSED)
+        return Finding(code, p, PRESENT if p > 0.5 else UNDETERMINED if p > 0.1 else ABSENT)
+
     cases = (Case("17", 0.91, 70.0, "M", {"AFIB": 0.0}, {}, "PTB-XL 1.0.3 record 17"),)
-    return Evidence(Quality("usable", 0.9), Measurements(items), findings, cases, (), ecg.age_years, ecg.sex, ecg.content_hash())
+    return Evidence(
+        check(ecg), measure(ecg), tuple(finding(code) for code in CODES), cases, (), ecg.age_years, ecg.sex, ecg.content_hash()
+    )
+
+
+def report_of(ecg: ECG) -> Draft | Referral:
+    """A draft with a sentence that looks like HTML; a referral where the recording is unusable."""
+    evidence = evidence_of(ecg)
+    said = {
+        name: tuple(Line(fill(s.text, evidence), s.claims) for s in lines) for name, lines in sections(evidence).items()
+    }
+    impression = (Line("Atrial fibrillation <i>.", ("F:AFIB",), "language model"),)
+    critical = (Critical("rule", "cannot exclude", "Something critical.", ("F:IMI",), "A citation."),)
+    said["impression"] = impression
+    report = Report(evidence, said, impression, critical, limits=("A limit.",), guarantee="A promise.")
+    if evidence.quality.usable:
+        return Draft(report)
+    reasons = tuple(Reason("unusable", reason) for reason in evidence.quality.reasons)
+    return Referral(reasons, who_should_look(reasons), report)
+
+
+def answer(text: str) -> Answer:
+    return Answer(text, ("yes",), 0.9, ("M:rate_bpm",), (Line(text, ("M:rate_bpm",)),), Question(text, "verify"))
 
 
 @dataclass
@@ -49,10 +64,9 @@ class StubChat:
     readings: tuple[ECG, ...]
     questions: list[str] = field(default_factory=list)
 
-    def ask(self, question: str) -> Result:
+    def ask(self, question: str) -> Answer:
         self.questions.append(question)
-        text = f"Answer {len(self.questions)} to <b>{question}</b> [M:rate_bpm]."
-        return Result({"status": "answer", "text": text, "values": ["x"], "confidence": 0.9, "evidence": ["M:rate_bpm"]}, text)
+        return answer(f"Answer {len(self.questions)} to <b>{question}</b>.")
 
 
 class StubLibrary:
@@ -91,36 +105,19 @@ class StubAssistant:
         self.encoder, self.library = StubEncoder(), StubLibrary()
         self.seen: list[ECG] = []
 
-    def report(self, ecg: ECG, *, k: int = 10) -> Result:
+    def report(self, ecg: ECG, *, k: int = 10) -> Draft | Referral:
         self.seen.append(ecg)
-        evidence = evidence_of(ecg).to_json()
-        line = {"text": "Atrial fibrillation <i>.", "evidence": ["F:AFIB"], "source": "renderer"}
-        document = {
-            "status": "draft",
-            "reasons": [],
-            "sections": {"rhythm": [line], "impression": [line], "quality": []},
-            "impression": [line],
-            "critical": [],
-            "conflicts": [],
-            "limits": ["A limit."],
-            "guarantee": "A promise.",
-            "versions": {"schema": "1.0"},
-            **{name: evidence[name] for name in ("quality", "measurements", "findings", "cases")},
-        }
-        return Result(document, "DRAFT\nAtrial fibrillation [F:AFIB].")
+        return report_of(ecg)
 
-    def ask(self, ecgs: list[ECG], question: str, history: Any = None) -> Result:
+    def report_of(self, reading: ECG) -> Draft | Referral:
+        return self.report(reading)
+
+    def ask(self, ecgs: list[ECG], question: str, history: Any = None) -> Answer:
         self.seen += ecgs
-        text = f"{len(ecgs)} recordings: {question}"
-        return Result(
-            {"status": "answer", "text": text, "values": ["yes"], "confidence": 0.9, "evidence": [], "reasons": []}, text
-        )
+        return answer(f"{len(ecgs)} recordings: {question}")
 
     def chat(self, ecg: ECG) -> StubChat:
         return StubChat((ecg,))
-
-    def report_of(self, reading: ECG) -> Result:
-        return self.report(reading)
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ def test_risks_reach_the_assistant(stubbed: Any) -> None:
 
 def test_report_as_text_and_as_picture(stubbed: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert cli.main(["report", "demo:af", "--plot", str(tmp_path / "paper.svg")]) == 0
-    assert capsys.readouterr().out.startswith("DRAFT")
+    assert capsys.readouterr().out.startswith("ECG report, draft")
     assert "<svg" in (tmp_path / "paper.svg").read_text(encoding="utf-8")
     assert [path.name for path in tmp_path.iterdir()] == ["paper.svg"]
 
