@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,23 +24,32 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _encoder_hash() -> str | None:
+def _digests() -> dict[str, str | None]:
+    """SHA-256 of the card of every artefact that ships, None where it is missing."""
+    import assistant
     import encoders
+    import retrieval
 
-    card = Path(str(encoders.__file__)).parent / "weights" / "encoder.json"
-    if not card.exists():
-        return None
-    return str(json.loads(card.read_text(encoding="utf-8")).get("sha256"))
+    def beside(package: ModuleType, *parts: str) -> Path:
+        return Path(str(package.__file__)).parent.joinpath(*parts)
+
+    cards = {
+        "encoder": beside(encoders, "weights", "encoder.json"),
+        "library": beside(retrieval, "builtin", "manifest.json"),
+        "decision": beside(assistant, "weights", "decision.json"),
+        "language": beside(assistant, "weights", "language", "language.json"),
+    }
+    return {name: hashlib.sha256(card.read_bytes()).hexdigest() if card.is_file() else None for name, card in cards.items()}
 
 
 def health(desk: Desk) -> dict[str, Any]:
-    """``status`` "ok", or "incomplete" where the encoder's weights are missing; versions; hashes; whether it is loaded."""
-    encoder = _encoder_hash()
+    """``status`` "ok", or "incomplete" where an artefact is missing; versions; hashes of the artefacts; what is loaded."""
+    artefacts = _digests()
     return {
-        "status": "ok" if encoder else "incomplete",
+        "status": "ok" if all(artefacts.values()) else "incomplete",
         "version": _version("ecg-assistant") or "0",
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
-        "encoder": encoder,
+        "artefacts": artefacts,
         "loaded": desk.loaded,
     }

@@ -152,6 +152,8 @@ def test_health_names_versions_and_loads_nothing() -> None:
     with TestClient(create_app(load=load, page=False)) as client:
         health = client.get("/v1/health").json()
     assert health["loaded"] is False and health["packages"]["torch"] and health["intended_use"]
+    assert set(health["artefacts"]) == {"encoder", "library", "decision", "language"}
+    assert (health["status"] == "ok") == all(health["artefacts"].values())
 
 
 def test_missing_artefacts_are_503_and_the_unforeseen_is_500_without_details(stub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
