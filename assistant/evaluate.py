@@ -41,7 +41,7 @@ def evaluate(
     ptbxl: str | Path, folds: Sequence[int] = (9,), out: str | Path | None = None, *, run: str | Path | None = None,
     language: bool = True, sample: int = 300, bootstraps: int = 200, seed: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
-    """Scores of the shipped parts on PTB-XL folds; writes JSON to ``out`` where given.
+    """Scores of the shipped parts on PTB-XL folds; writes evaluation.json into the folder ``out`` where given.
 
     ``run``: folder for measurements of many recordings (kept; a temporary one where None). ``language``: also score
     the language model, on ``sample`` recordings.
@@ -94,9 +94,20 @@ def evaluate(
             "reports": report_quality(model, evidence, read.tokens[keep]),
             "questions": questions_with_tokens(model, truth_rows(part, few), read.tokens[keep], seed),
         }
+    result = _plain(result)
     if out is not None:
-        Path(out).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        Path(out).mkdir(parents=True, exist_ok=True)
+        (Path(out) / "evaluation.json").write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return result
+
+
+def _plain(value: Any) -> Any:
+    """The same without NaN, which JSON does not know: None instead."""
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and np.isnan(value) else value
 
 
 def _listed(labels: NDArray[np.uint8]) -> list[set[str]]:

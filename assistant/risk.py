@@ -31,9 +31,11 @@ from encoders.vocabulary import CODES, STATEMENTS
 __all__ = ["CONFIDENCE", "MIN_CASES", "CalibrationSummary", "Thresholds", "fit_risk", "summarise", "thresholds_for"]
 
 #: Confidence of the bound on the share of wrong findings.
-CONFIDENCE = 0.95
+CONFIDENCE = 0.9
 #: True cases below which a statement is not assessed.
 MIN_CASES = 10
+#: Findings per recording that the first step of the pooled fixed sequence states.
+_START = 0.25
 #: Each step of the fixed sequence states this many more findings than the step before.
 _STEP = 1.15
 #: Cuts that the pool tries, from strict to lax.
@@ -204,6 +206,9 @@ def _present(summary: CalibrationSummary, risk: float) -> tuple[NDArray[np.float
     p_NS, n = summary.probabilities, summary.recordings
     wrong_NS = np.cumsum(~summary.labels, axis=0)
     needed = int(np.ceil(np.log(1 - CONFIDENCE) / np.log(1 - risk)))  # the fewest findings that can show the risk
+    # The sequence starts where the test has power: with the fewest findings a single wrong label among the surest would
+    # end it. A count of findings does not look at labels, so the promise stays.
+    start = max(needed, int(np.ceil(_START * n)))
     threshold, basis = np.full(p_NS.shape[1], 2.0), ["never"] * p_NS.shape[1]
     # One cut on calibrated probability for the pool of all statements. A statement that is known to be wrong too
     # often on its own leaves the pool and keeps the last cut that was shown, so that easy ones cannot carry it along.
@@ -212,7 +217,7 @@ def _present(summary: CalibrationSummary, risk: float) -> tuple[NDArray[np.float
         stated_S = (p_NS >= level).sum(0)
         wrong_S = np.where(stated_S > 0, np.take_along_axis(wrong_NS, np.maximum(stated_S - 1, 0)[None], 0)[0], 0)
         pool = [s for s in pool if not _known_bad(int(wrong_S[s]), int(stated_S[s]), risk)]
-        if stated_S[pool].sum() < needed:
+        if stated_S[pool].sum() < start:
             continue
         if not _shown(int(wrong_S[pool].sum()), int(stated_S[pool].sum()), risk):
             break

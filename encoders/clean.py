@@ -23,7 +23,7 @@ _MAINS_HZ = (50.0, 60.0)
 _MAINS_HALF_WIDTH_HZ = 1.0
 
 
-def _gain(freqs_hz: NDArray[np.float64], fs_hz: float) -> NDArray[np.float32]:
+def _gain(freqs_hz: NDArray[np.floating], fs_hz: float) -> NDArray[np.float32]:
     gain = np.ones_like(freqs_hz)
     low, high = _WANDER_HZ
     rise = np.clip((freqs_hz - low) / (high - low), 0, 1)

@@ -83,7 +83,8 @@ class ECG:
         """One lead's samples in mV, shape (samples,). Raises RecordingError where the lead is not there."""
         if name not in self.leads:
             raise RecordingError(f"Lead {name} is not in this recording; it has {', '.join(self.leads)}.")
-        return self.signal_mv[self.leads.index(name)]
+        row: NDArray[np.float32] = self.signal_mv[self.leads.index(name)]
+        return row
 
     def select(self, leads: tuple[str, ...]) -> ECG:
         """The same recording with only these leads."""

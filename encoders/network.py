@@ -98,6 +98,8 @@ class Tower(nn.Module):
 class EncoderNetwork(nn.Module):
     """Windows → statement logits, embedding and tokens. Several towers are averaged in the logits, joined in width."""
 
+    lead_scale_mv: Tensor
+
     def __init__(self, config: EncoderConfig | None = None) -> None:
         super().__init__()
         self.config = config or EncoderConfig()

@@ -61,7 +61,8 @@ class PtbXl:
         if cache is not None:
             file = cache / f"ptbxl-{len(self)}-{int(self.ids[0])}-{int(self.ids[-1])}-{int(self.ids.sum())}.npy"
             if file.exists():
-                return np.load(file, mmap_mode="r")
+                kept: NDArray[np.float16] = np.load(file, mmap_mode="r")
+                return kept
         out = np.zeros((len(self), 12, 1000), np.float16)
         for row, ecg_id in enumerate(tqdm(self.ids, desc="reading PTB-XL", unit="rec", disable=None)):
             physical, _ = wfdb.rdsamp(str(self.path(int(ecg_id))))

@@ -6,6 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +68,7 @@ def measure_table(data: PtbXl, run: Path, workers: int | None = None, *, gate: b
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             rows = list(tqdm(pool.map(_one, paths, chunksize=32), total=len(paths), desc="measuring", unit="rec", disable=None))
         run.mkdir(parents=True, exist_ok=True)
-        arrays = {
+        arrays: dict[str, NDArray[Any]] = {
             "values": np.array([r[0] for r in rows], np.float32),
             "reliability": np.array([r[1] for r in rows], np.float32),
             "usable": np.array([r[2] for r in rows], np.uint8),

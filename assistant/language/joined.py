@@ -33,7 +33,7 @@ class Joined(nn.Module):
 
         ``tokens_NTD``: the recordings of all rows one after the other, 16 tokens each; None where there are no slots.
         """
-        embeds = self.base.get_input_embeddings()(ids_BL)
+        embeds: Tensor = self.base.get_input_embeddings()(ids_BL)
         if tokens_NTD is not None and slots_BL.any():
             projected = self.projector(tokens_NTD).flatten(0, 1).to(embeds.dtype)
             embeds = embeds.masked_scatter(slots_BL[..., None].expand_as(embeds), projected)

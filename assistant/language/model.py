@@ -50,8 +50,8 @@ class LanguageModel:
         if not prompts:
             return []
         tokenizer = self.model.tokenizer
-        rows = [(*encode_prompt(tokenizer, prompt), []) for prompt in prompts]
-        batch = collate([(ids, slots, []) for ids, slots, _ in rows], tokenizer.pad_token_id, left=True)
+        encoded = [encode_prompt(tokenizer, prompt) for prompt in prompts]
+        batch = collate([(ids, slots, []) for ids, slots in encoded], tokenizer.pad_token_id, left=True)
         flat = [part for several in tokens for part in several]
         stacked = torch.from_numpy(np.stack(flat).astype(np.float32)) if flat else None
         with torch.inference_mode():

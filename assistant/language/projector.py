@@ -28,4 +28,5 @@ class Projector(nn.Module):
 
     def forward(self, tokens_BTD: Tensor) -> Tensor:
         hidden = nn.functional.gelu(self.inner(self.norm(tokens_BTD)))
-        return self.scale(self.outer(hidden) + self.place)
+        projected: Tensor = self.scale(self.outer(hidden) + self.place)
+        return projected

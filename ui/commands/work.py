@@ -56,7 +56,11 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     evaluate.add_argument("ptbxl", metavar="PTBXL_DIR", help="folder with ptbxl_database.csv and records100")
     evaluate.add_argument("--folds", type=_folds, default=(9,), metavar="N[,N]", help="folds to score (9)")
-    evaluate.add_argument("--out", metavar="DIR", help="also write the scores there")
+    evaluate.add_argument("--out", metavar="DIR", help="also write the scores there, as evaluation.json")
+    evaluate.add_argument("--run", dest="run_dir", metavar="DIR", help="folder that keeps measurements between runs")
+    evaluate.add_argument(
+        "--sample", type=int, default=300, metavar="N", help="recordings to score the language model on; 0 leaves it out (300)"
+    )
     options.add_json(evaluate)
     evaluate.set_defaults(run=run_evaluate)
     train = options.add_parser(
@@ -88,25 +92,17 @@ def run_evaluate(args: argparse.Namespace) -> int:
     """Scores and prints."""
     folder = _ptbxl(args.ptbxl)
     with quiet_stdout():
-        from assistant.evaluate import evaluate
+        from assistant.evaluate import evaluate, format_table
 
-        scores = evaluate(folder, args.folds, Path(args.out) if args.out else None)
+        scores = evaluate(
+            folder, args.folds, Path(args.out) if args.out else None, run=args.run_dir, language=args.sample > 0,
+            sample=args.sample,
+        )  # fmt: skip
     if args.json:
         write_json(scores)
     else:
-        print("\n".join(_lines(scores)))
+        print(format_table(scores))
     return 0
-
-
-def _lines(scores: Any, indent: str = "") -> list[str]:
-    """Nested scores as indented lines."""
-    lines = []
-    for name, value in scores.items():
-        if isinstance(value, dict):
-            lines += [f"{indent}{name}", *_lines(value, indent + "  ")]
-        else:
-            lines.append(f"{indent}{name:<{max(1, 40 - len(indent))}} {f'{value:.4f}' if isinstance(value, float) else value}")
-    return lines
 
 
 def run_train(args: argparse.Namespace) -> int:
@@ -117,7 +113,8 @@ def run_train(args: argparse.Namespace) -> int:
     if args.what == "language":
         from assistant.language.base import pretrain
 
-        pretrain(run_dir / "language", steps=args.steps or 2000, seed=args.seed)
+        steps = {} if args.steps is None else {"steps": args.steps}
+        pretrain(run_dir / "language", seed=args.seed, **steps)
         return 0
     folder = _ptbxl(args.ptbxl)
     from assistant import chain
