@@ -114,6 +114,7 @@ NORMAL = re.compile(
     r"|\bpatholog(?:y|ical|ic)\b|\b(?:any|some)thing (?:abnormal|wrong|unusual|pathological|off|suspicious|concerning"
     r"|worrying|to worry|of concern|not right)\b|\b(?:should i|do i need to|need to) (?:be )?worr(?:y|ied)\b"
     r"|\babnormalit(?:y|ies)\b|\bproblems?\b|^(?:all good|nad)$|\bhealthy\b|\banything (?:\w+ ){0,5}(?:concern\w*"
+    r"|urgent|critical|serious|alarming"
     r"|worr\w*)|\b(?:anything|something) (?:\w+ ){0,2}(?:off|odd|strange|weird|funny|not right)\b"
 )
 BROKEN = re.compile(

@@ -244,7 +244,8 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
         r"|\b(?:why|what)\b.*\b(?:has|have|had|having) (?:chest pain|palpitations|syncope|dizziness|symptoms)\b|\b(?:lad"
         r"|rca|lcx|circumflex|left main)\b (?:\w+ )?(?:occlu\w+|open|blocked|narrow\w*|stenosis|lesion|disease"
         r"|territory)\b"
-        r"|\blupus\b|\barthritis\b|\ballerg\w+|\bdehydrated\b|\binflamm\w+|\bhepatitis\b|\bhiv\b|\bparkinson\w*"
+        r"|\blupus\b|\barthritis\b|\ballerg\w+|\bdehydrated\b|\binflamm\w+|\bhepatitis\b|\bhiv\b"
+        r"|(?<!wolff[ -])\bparkinson\w*(?![ -]white)"
         r"|\balzheimer\w*|\bmigraine\w*|\bdrunk\b|\bintoxicat\w+|\bcocaine\b|\bhealthy (?:person|lifestyle)\b|\bgastr\w+"
         r"|\breflux\b|\bcostochondr\w+|\bmusculo\w+",
     ),

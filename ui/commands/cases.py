@@ -45,7 +45,7 @@ def add(commands: Any) -> None:
     build = options.add_parser(actions, "build", "make a library from a folder of recordings", BUILD_EXAMPLES)
     build.add_argument("folder", metavar="DIR", help="folder with recordings; a PTB-XL folder is known by its own table")
     build.add_argument("--metadata", metavar="TABLE.csv", help="a table with a row per recording (PTB-XL's own is found)")
-    build.add_argument("--out", metavar="DIR", required=True, help="where the library goes: a folder, or milvus:URI")
+    build.add_argument("--out", metavar="DIR", default="library", help="where it goes: a folder (library), or milvus:URI")
     build.set_defaults(run=run_build)
 
 
