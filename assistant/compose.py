@@ -194,7 +194,7 @@ def _measured(view: View, present: Sequence[str], rng: Random | None) -> list[Se
 
 def _open(view: View, present: Sequence[str], rng: Random | None) -> list[Sentence]:
     """Critical and urgent statements that cannot be judged; a family as a whole where three or more of it are open."""
-    codes = [f.code for f in view.evidence.in_state(UNDETERMINED) if statement(f.code).urgency in ("critical", "urgent")]
+    codes = [f.code for f in view.evidence.pressing()]
     said: list[Sentence] = []
     for family in _FAMILIES:
         members = [c for c in codes if c in GROUPS[family]]

@@ -90,11 +90,8 @@ def serialise(
         parts.append(f"present: {'; '.join(stated) or 'none'}.")
         if question is None or question.intent in ("summary", "normal"):
             rhythm = TOPICS["rhythm"] if not any(c in TOPICS["rhythm"] for c in view.present) else frozenset()
-            opened = [
-                f.code
-                for f in evidence.in_state(UNDETERMINED)
-                if statement(f.code).urgency in ("critical", "urgent") or f.code == "NORM" or f.code in rhythm
-            ]
+            pressing = evidence.pressing()
+            opened = [f.code for f in evidence.in_state(UNDETERMINED) if f in pressing or f.code == "NORM" or f.code in rhythm]
             if opened:
                 parts.append(f"undetermined: {'; '.join(statement(c).name for c in opened)}.")
     if with_measurements:

@@ -12,6 +12,9 @@ from retrieval.case import Case
 
 __all__ = ["ABSENT", "NOT_ASSESSED", "PRESENT", "UNDETERMINED", "Conflict", "Evidence", "Finding"]
 
+#: Probability from which an urgent statement that cannot be judged is worth a word in the impression. Below it the
+#: sections still list it: an impression that names everything with one chance in fifty cries wolf.
+PRESSING = 0.1
 PRESENT, ABSENT, UNDETERMINED, NOT_ASSESSED = "present", "absent", "undetermined", "not assessed"
 
 
@@ -81,6 +84,11 @@ class Evidence:
         rank = {"critical": 0, "urgent": 1, "routine": 2, "normal": 3}
         chosen = [f for f in self.findings if f.state == state]
         return tuple(sorted(chosen, key=lambda f: (rank[statement(f.code).urgency], -f.probability)))
+
+    def pressing(self) -> tuple[Finding, ...]:
+        """Undetermined findings that an impression must name: critical ones, and urgent ones from PRESSING upwards."""
+        rank = {"critical": 0.0, "urgent": PRESSING}
+        return tuple(f for f in self.in_state(UNDETERMINED) if f.probability >= rank.get(statement(f.code).urgency, 2.0))
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -18,7 +18,7 @@ from assistant.answers import answer
 from assistant.check import check_text
 from assistant.compose import renderer
 from assistant.corpus import prompt
-from assistant.evidence import PRESENT, UNDETERMINED, Evidence
+from assistant.evidence import PRESENT, Evidence
 from assistant.filling import fill
 from assistant.frames import CLOSINGS
 from assistant.intents import Question
@@ -86,7 +86,7 @@ def _report(evidence: Evidence, raw: str | None) -> Written:
         return Written(tuple(must), 0, 0)
     own, total = _checked(raw, evidence, None, None)
     needed = {f.id for f in evidence.in_state(PRESENT)}
-    needed |= {f.id for f in evidence.in_state(UNDETERMINED) if statement(f.code).urgency in ("critical", "urgent")}
+    needed |= {f.id for f in evidence.pressing()}
     said = {i for line in own for i in line.evidence}
     # One closing line is enough, and it comes last.
     body = [line for line in own if line.text not in _CLOSINGS]

@@ -1,4 +1,6 @@
-"""Alignment: the projector alone, then projector and LoRA, on recording → impression and recording + question → answer.
+"""Alignment: the projector onto words, the projector alone, then projector and LoRA.
+
+Tasks are recording → impression and recording + question → answer.
 
 What the model reads of a training recording is out of fold (encoders.outoffold), without the recording and its patient
 among the neighbours. Four kinds of prompt, so that it neither ignores nor parrots any one source: ECG tokens only (the
@@ -20,11 +22,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from assistant import corpus
-from assistant.evidence import Evidence
+from assistant.evidence import PRESENT, Evidence
 from assistant.language.base import sorted_batches
 from assistant.language.fit import FitConfig, fit
 from assistant.language.joined import add_lora, base_identity, join, save_joined
 from assistant.language.prompts import Batch, collate, encode_prompt, encode_target
+from assistant.language.words import train_words
 
 __all__ = ["AlignConfig", "AlignmentSet", "align"]
 
@@ -37,12 +40,17 @@ class AlignmentSet:
     truth: Sequence[Evidence]
     tokens: NDArray[np.float16]
 
+    def labels(self) -> NDArray[np.uint8]:
+        """The annotators' statements, uint8 (n, 71)."""
+        return np.array([[f.state == PRESENT for f in one.findings] for one in self.truth], np.uint8)
+
 
 @dataclass(frozen=True)
 class AlignConfig:
-    """Two stages. ``modes``: share of each kind of prompt; ``reports``, ``comparisons``: share of these among the tasks."""
+    """Three steps. ``modes``: share of each kind of prompt; ``reports``, ``comparisons``: share of these among the tasks."""
 
-    projector_steps: int = 200
+    words_epochs: int = 15
+    projector_steps: int = 100
     lora_steps: int = 1000
     projector_lr: float = 2e-3
     lora_lr: float = 1e-3
@@ -106,6 +114,7 @@ def align(
 
     for parameter in model.base.parameters():
         parameter.requires_grad_(False)
+    words = train_words(model, data.tokens, data.labels(), epochs=config.words_epochs, seed=config.seed)
     first = fit(
         model, model.projector.parameters(), batches("projector"),
         FitConfig(config.projector_steps, config.projector_lr), out / "projector.ckpt",
@@ -115,6 +124,7 @@ def align(
         model, model.parameters(), batches("lora"), FitConfig(config.lora_steps, config.lora_lr), out / "lora.ckpt"
     )  # fmt: skip
     summary = {
+        "words_loss": words[-1],
         "projector_loss": float(np.mean(first[-20:])),
         "lora_loss": float(np.mean(second[-20:])),
         "first_loss": float(np.mean(first[:5])),

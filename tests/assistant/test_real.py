@@ -24,7 +24,7 @@ def assistant() -> Assistant:
 
 @pytest.fixture(scope="module")
 def reports(assistant):
-    return {name: assistant.report(demo(name)) for name in DEMOS}
+    return {subject.name: assistant.report(demo(subject.name)) for subject in DEMOS}
 
 
 def test_demo_recordings_read_as_what_they_show(reports):
@@ -79,7 +79,7 @@ def test_plain_questions_get_plain_answers(assistant, name, question, value):
     answer = assistant.ask(demo(name), question)
     assert isinstance(answer, Answer), answer.to_text()
     assert answer.values == (value,)
-    assert answer.evidence
+    assert answer.to_json()["evidence"]
 
 
 def test_a_number_comes_from_measurement(assistant):
@@ -103,7 +103,7 @@ def test_a_higher_minimum_confidence_declines_more(assistant):
 
 def test_fold_9_drafts_hold_nothing_that_the_evidence_does_not_bear_out(ecg_data, assistant):
     data = load_ptbxl(ecg_data / "ptb-xl", (9,))
-    rows = np.random.default_rng(1).permutation(len(data))[:24]
+    rows = np.random.default_rng(1).permutation(len(data))[:12]
     drafts = 0
     for row in rows:
         age, sex = float(data.table["age"].iloc[row]), data.table["sex"].iloc[row]
