@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from assistant.answers import answer
 from assistant.check import check_text
+from assistant.claims import FindingClaim
 from assistant.compose import renderer
 from assistant.corpus import prompt
 from assistant.evidence import PRESENT, Evidence
@@ -29,7 +30,7 @@ from encoders.vocabulary import statement
 __all__ = ["Writer", "Written", "write_answer", "write_report"]
 
 MODEL, RENDERER = "language model", "renderer"
-_CLOSINGS = frozenset(text for texts in CLOSINGS.values() for text in texts)
+_CLOSINGS = {text: kind for kind, texts in CLOSINGS.items() for text in texts}
 _BARE_WORDS = (
     "yes", "no", "cannot be judged", "undetermined", "not assessed", "neither", "none", "both", "out of scope", "unclear",
 )  # fmt: skip
@@ -88,16 +89,29 @@ def _report(evidence: Evidence, raw: str | None) -> Written:
     needed = {f.id for f in evidence.in_state(PRESENT)}
     needed |= {f.id for f in evidence.pressing()}
     said = {i for line in own for i in line.evidence}
-    # One closing line is enough, and it comes last.
-    body = [line for line in own if line.text not in _CLOSINGS]
+    # One closing line is enough, and it comes last; the model's stands where it asks for the same as the renderer's.
+    body = _new_only([line for line in own if line.text not in _CLOSINGS])
     closing = [line for line in own if line.text in _CLOSINGS][:1]
     added = [line for line in must if (set(line.evidence) & needed) - said]
     first = [line for line in added if _critical(line)]
     lines = [*first, *body, *(line for line in added if line not in first)]
     if not lines:
         lines = [line for line in must if line.text not in _CLOSINGS]
-    closing = [line for line in must if line.text in _CLOSINGS] or closing
+    wanted = [line for line in must if line.text in _CLOSINGS]
+    if wanted and not (closing and _CLOSINGS[closing[0].text] == _CLOSINGS[wanted[0].text]):
+        closing = wanted
     return Written((*lines, *closing[:1]), total, total - len(own))
+
+
+def _new_only(lines: Sequence[Line]) -> list[Line]:
+    """Lines that cite something no earlier line cites; a line without citation stands."""
+    said: set[str] = set()
+    out = []
+    for line in lines:
+        if not line.evidence or set(line.evidence) - said:
+            out.append(line)
+            said |= set(line.evidence)
+    return out
 
 
 def _critical(line: Line) -> bool:
@@ -171,8 +185,14 @@ def _checked(
     code = question.codes[0] if question is not None and question.codes else None
     checked = check_text(fill(raw, evidence, code), evidence, question=question, second=second)
     kept: dict[str, Line] = {}
-    for item in checked:
-        if item.supported:
-            kept.setdefault(item.text.strip(), Line(item.text.strip(), item.evidence_ids, MODEL))
-    repeated = sum(item.supported for item in checked) - len(kept)
+    fit = [item for item in checked if item.supported and not _stammers(item.claims)]
+    for item in fit:
+        kept.setdefault(item.text.strip(), Line(item.text.strip(), item.evidence_ids, MODEL))
+    repeated = len(fit) - len(kept)
     return list(kept.values()), len(checked) - repeated
+
+
+def _stammers(claims: Sequence[Any]) -> bool:
+    """Whether one sentence names the same statement twice in the same way."""
+    named = [(code, claim.polarity) for claim in claims if isinstance(claim, FindingClaim) for code in claim.codes]
+    return len(named) > len(set(named))

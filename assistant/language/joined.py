@@ -112,6 +112,7 @@ def load_joined(folder: Path, encoder_hash: str | None = None, *, trainable: boo
     """What ``save_joined`` wrote. Raises ArtefactError where a part is missing, damaged or made for another encoder."""
     from safetensors.torch import load_file
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
 
     file = folder / "language.json"
     if not file.exists():
@@ -126,7 +127,13 @@ def load_joined(folder: Path, encoder_hash: str | None = None, *, trainable: boo
     if where.exists() and base_identity(where) != manifest["base_sha256"]:
         raise ArtefactError("The base language model is not the one that the adapters were trained on; give that base.")
     name = str(where) if where.exists() else manifest["base"]
-    base = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        base = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
+    finally:
+        if shown:
+            logging.enable_progress_bar()
     tokenizer = AutoTokenizer.from_pretrained(name)
     model = join(base, tokenizer)
     model.projector.load_state_dict({k: v.float() for k, v in load_file(folder / "projector.safetensors").items()})
