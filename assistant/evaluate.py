@@ -191,7 +191,7 @@ def questions_with_tokens(model: Any, truth: Sequence[Evidence], tokens: NDArray
     out: dict[str, Any] = {"questions": len(asked)}
     for name, hits in right.items():
         out[name] = {"all": float(hits.mean())}
-        out[name] |= {kind: float(hits[kinds == kind].mean()) for kind in sorted(set(kinds))}
+        out[name] |= {kind: float(hits[kinds == kind].mean()) for kind in sorted(set(kinds.tolist()))}
         out[name]["held_out_wordings"] = float(hits[held].mean())
     majority = [_expected(truth[row], q) == ("no" if q.intent == "verify" else frozenset()) for row, q in asked]
     out["always_no_or_none"] = float(np.mean(majority))

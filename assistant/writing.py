@@ -89,7 +89,8 @@ def _report(evidence: Evidence, raw: str | None) -> Written:
     needed = {f.id for f in evidence.in_state(PRESENT)}
     needed |= {f.id for f in evidence.pressing()}
     said = {i for line in own for i in line.evidence}
-    # One closing line is enough, and it comes last; the model's stands where it asks for the same as the renderer's.
+    # One closing line is enough, and it comes last. Every draft says of itself that it is unconfirmed, so the renderer adds
+    # one only where the model missed that review is urgent.
     body = _new_only([line for line in own if line.text not in _CLOSINGS])
     closing = [line for line in own if line.text in _CLOSINGS][:1]
     added = [line for line in must if (set(line.evidence) & needed) - said]
@@ -97,8 +98,8 @@ def _report(evidence: Evidence, raw: str | None) -> Written:
     lines = [*first, *body, *(line for line in added if line not in first)]
     if not lines:
         lines = [line for line in must if line.text not in _CLOSINGS]
-    wanted = [line for line in must if line.text in _CLOSINGS]
-    if wanted and not (closing and _CLOSINGS[closing[0].text] == _CLOSINGS[wanted[0].text]):
+    wanted = [line for line in must if _CLOSINGS.get(line.text) == "urgent"]
+    if wanted and not (closing and _CLOSINGS[closing[0].text] == "urgent"):
         closing = wanted
     return Written((*lines, *closing[:1]), total, total - len(own))
 
