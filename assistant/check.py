@@ -439,7 +439,9 @@ def _fixed(claim: FixedClaim, context: _Context) -> tuple[str, ...]:
     present = {f.code for f in evidence.in_state(PRESENT)}
     holds = True
     if claim.kind == "nothing stated":
-        holds = not present - {"NORM", "SR"}
+        # Beside a critical measurement the sentence would reassure where it must not.
+        judged = judge(evidence.measurements, evidence.age_years, evidence.sex)
+        holds = not present - {"NORM", "SR"} and not any(j.severity == "critical" for j in judged)
     elif claim.kind == "no such finding":
         holds = question is not None and bool(question.codes) and not present & set(question.codes)
     elif claim.kind == "no rhythm":
