@@ -90,7 +90,10 @@ def declined_before(question: Question, reasons: Sequence[Reason]) -> Referral |
         said = question.reason or "The question was not understood; please name a finding or a measurement."
         who = "the treating physician" if kind == "out of scope" else "the person asking, to ask again"
         return Referral((Reason(kind, said),), who, text=said, sentences=(Line(said),))
-    barring = {"unusable"} if question.intent in ("measurement", "cases") else {"unusable", "unfamiliar", "intended use"}
+    # Rate and intervals hold whatever the leads are called; axis, voltages and ST levels do not.
+    directed = any(name.startswith(("axis", "sokolow", "cornell", "st_")) for name in question.measurements)
+    timing = question.intent in ("measurement", "cases") and not directed
+    barring = {"unusable"} if timing else {"unusable", "unfamiliar", "intended use"}
     stop = [r for r in reasons if r.kind in barring] if question.intent in (*_ON_FINDINGS, "measurement", "cases") else []
     if not stop:
         return None

@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assistant.answer import CANNOT, Answer, bare_answer, declined_before, unassessed, weigh
-from assistant.decide import Decision, Reason, critical_remarks, referral_reasons, states
+from assistant.decide import Critical, Decision, Reason, critical_remarks, referral_reasons, states
 from assistant.evidence import Evidence
 from assistant.intents import Question
 from assistant.report import Draft, Line, Referral, Report, who_should_look
 from assistant.writing import Writer, write_answer, write_report
 from encoders.ecg import ECG
 from encoders.errors import QueryError
+from encoders.vocabulary import codes_in
 
 if TYPE_CHECKING:
     from assistant.chat import Chat
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Assistant", "Reading"]
 
+_ISCHAEMIC = frozenset((*codes_in("MI"), *codes_in("STTC"), "STE_", "STD_"))
 #: At and below this rate a recording carries the limits of DESIGN, rule 8.
 _COARSE_HZ = 100.0
 
@@ -228,6 +230,7 @@ class Assistant:
         left_out = unassessed(asked, bare, first)
         if left_out is not None and not any(line.text.startswith("Not assessed") for line in lines):
             lines = (*lines, left_out)
+        lines = (*_critical_first(asked, critical_remarks(about[-1].evidence, self.thresholds)), *lines)
         if asked.reason:
             lines = (*lines, Line(asked.reason))
         return asked, weigh(asked, bare, lines, written.checker, self.min_confidence)
@@ -245,6 +248,14 @@ class Assistant:
         except PackageNotFoundError:
             program = "0"
         return {"ecg-assistant": program, "encoder": self.encoder.hash, "python": platform.python_version()}
+
+
+def _critical_first(asked: Question, remarks: Sequence[Critical]) -> tuple[Line, ...]:
+    """Critical remarks go before an answer on the whole recording, or on infarction and ST-T (DESIGN, rule 9)."""
+    touching = _ISCHAEMIC.intersection(asked.codes) and asked.intent in ("verify", "choose", "explain", "certainty")
+    if asked.intent not in ("summary", "normal") and not touching:
+        return ()
+    return tuple(Line(f"Critical: {item.text}", item.evidence) for item in remarks)
 
 
 def _opened(ecg: ECG | str | Path) -> ECG:

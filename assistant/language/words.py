@@ -43,16 +43,17 @@ def train_words(
     names_SW = statement_words(model)
     offset = nn.Parameter(torch.full((len(STATEMENTS),), -4.0))
     gain = nn.Parameter(torch.tensor(1.0))
+    batch = min(_BATCH, len(tokens))
     parameters: list[Any] = [*model.projector.parameters(), offset, gain]
-    steps = epochs * (len(tokens) // _BATCH)
+    steps = epochs * (len(tokens) // batch)
     optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=max(steps, 1))
     rng, history = np.random.default_rng(seed), []
     model.projector.train()
     for epoch in range(epochs):
         order, losses = rng.permutation(len(tokens)), []
-        for start in range(0, len(order) - _BATCH + 1, _BATCH):
-            rows = order[start : start + _BATCH]
+        for start in range(0, len(order) - batch + 1, batch):
+            rows = order[start : start + batch]
             slots_BTW = nn.functional.normalize(model.projector(torch.from_numpy(tokens[rows].astype(np.float32))), dim=-1)
             agreement_BTS = _SHARPNESS * slots_BTW @ names_SW.T
             logits_BS = gain * torch.logsumexp(agreement_BTS, dim=1) + offset

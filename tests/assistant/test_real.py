@@ -88,6 +88,19 @@ def test_a_number_comes_from_measurement(assistant):
     assert answer.values == (expected,) and expected in answer.to_text()
 
 
+def test_a_critical_measurement_goes_before_the_answer(assistant):
+    for question in ("Please summarise.", "Is there an infarction?", "Is there ST elevation?"):
+        said = assistant.ask(demo("stemi"), question).to_json()
+        assert said["sentences"][0]["text"].startswith("Critical: "), question
+        assert "No abnormal finding was stated." not in said["text"]
+    assert not assistant.ask(demo("stemi"), "What is the QRS duration?").to_json()["text"].startswith("Critical")
+
+
+def test_swapped_leads_leave_the_rate_but_not_the_axis(assistant):
+    assert isinstance(assistant.ask(demo("swapped"), "What is the axis?"), Referral)
+    assert isinstance(assistant.ask(demo("swapped"), "What is the heart rate?"), Answer)
+
+
 @pytest.mark.parametrize("question", ["Which dose of amiodarone should I give?", "Will she survive the year?", "Tell me a joke"])
 def test_out_of_scope_is_declined(assistant, question):
     assert isinstance(assistant.ask(demo("af"), question), Referral)
