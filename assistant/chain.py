@@ -48,7 +48,7 @@ def train_encoder_step(places: Places, *, epochs: int = 24, seed: int = 0, commi
     """Trains the encoder, calibrates it on fold 9, writes weights and card."""
     from encoders.calibrate import fit_calibration
     from encoders.network import EncoderConfig
-    from encoders.outoffold import encode_all
+    from encoders.raw import encode_all
     from encoders.train import TrainConfig, train_encoder
 
     data = load_ptbxl(places.ptbxl, TRAIN_FOLDS)
@@ -98,7 +98,7 @@ def out_of_fold_step(places: Places, data: PtbXl, encoder: Encoder) -> dict[str,
 
 def train_library(places: Places, encoder: Encoder) -> None:
     """The built-in case library: folds 1-8 as the shipped encoder sees them."""
-    from encoders.outoffold import encode_all
+    from encoders.raw import encode_all
     from retrieval.build import build_from_ptbxl
 
     data = load_ptbxl(places.ptbxl, TRAIN_FOLDS)
@@ -110,7 +110,7 @@ def train_library(places: Places, encoder: Encoder) -> None:
 def train_decision(places: Places, encoder: Encoder) -> None:
     """Thresholds for presence, absence and familiarity from fold 9."""
     from assistant.decide import fit_decision
-    from encoders.outoffold import encode_all
+    from encoders.raw import encode_all
     from retrieval.library import CaseLibrary
 
     held = load_ptbxl(places.ptbxl, (CALIBRATION_FOLD,))

@@ -51,7 +51,7 @@ def evaluate(
     from assistant.crossfit import cross_fit_report
     from assistant.rules import Measured
     from encoders.evaluate import evaluate_encoder
-    from encoders.outoffold import encode_all
+    from encoders.raw import encode_all
     from encoders.table import measure_table
 
     data = load_ptbxl(ptbxl, tuple(folds))

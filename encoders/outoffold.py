@@ -12,30 +12,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from encoders.calibrate import fit_calibration
 from encoders.metrics import macro_auroc
 from encoders.network import EncoderConfig, EncoderNetwork
 from encoders.ptbxl import PtbXl
+from encoders.raw import encode_all
 from encoders.train import TrainConfig, train_encoder
 
-__all__ = ["HALVES", "OutOfFold", "Raw", "encode_all", "out_of_fold", "train_halves"]
+__all__ = ["HALVES", "OutOfFold", "out_of_fold", "train_halves"]
 
 HALVES = ((1, 2, 3, 4), (5, 6, 7))
 BRIDGE_FOLD = 8
 RIDGE = 1.0
-
-
-@dataclass(frozen=True, eq=False)
-class Raw:
-    """Network output over a set: logits (n, 71), embeddings (n, 256), tokens float16 (n, 16, 256)."""
-
-    logits: NDArray[np.float32]
-    embeddings: NDArray[np.float32]
-    tokens: NDArray[np.float16]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,21 +39,6 @@ class OutOfFold:
     embeddings: NDArray[np.float32]
     tokens: NDArray[np.float16]
     report: dict[str, float]
-
-
-def encode_all(network: EncoderNetwork, signals: NDArray[np.float16], batch: int = 64) -> Raw:
-    """Runs the network over prepared signals (n, 12, 1000)."""
-    network.eval()
-    device = next(network.parameters()).device
-    logits, embeddings, tokens = [], [], []
-    with torch.inference_mode():
-        for start in tqdm(range(0, len(signals), batch), desc="encoding", unit="batch", disable=None):
-            x = torch.from_numpy(np.array(signals[start : start + batch], dtype=np.float32)).to(device)
-            out = network.encode(x)
-            logits.append(out[0].cpu().numpy())
-            embeddings.append(out[1].cpu().numpy())
-            tokens.append(out[2].cpu().numpy().astype(np.float16))
-    return Raw(np.concatenate(logits), np.concatenate(embeddings), np.concatenate(tokens))
 
 
 def train_halves(data: PtbXl, out: Path, config: TrainConfig, network: EncoderConfig, cache: Path | None) -> list[EncoderNetwork]:

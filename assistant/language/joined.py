@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from assistant.language.projector import Projector
 from assistant.language.prompts import Batch
 from encoders.errors import ArtefactError
+from encoders.quiet import no_loading_bar
 
 __all__ = ["Joined", "add_lora", "base_identity", "join", "load_joined", "save_joined"]
 
@@ -112,7 +113,6 @@ def load_joined(folder: Path, encoder_hash: str | None = None, *, trainable: boo
     """What ``save_joined`` wrote. Raises ArtefactError where a part is missing, damaged or made for another encoder."""
     from safetensors.torch import load_file
     from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
 
     file = folder / "language.json"
     if not file.exists():
@@ -127,13 +127,8 @@ def load_joined(folder: Path, encoder_hash: str | None = None, *, trainable: boo
     if where.exists() and base_identity(where) != manifest["base_sha256"]:
         raise ArtefactError("The base language model is not the one that the adapters were trained on; give that base.")
     name = str(where) if where.exists() else manifest["base"]
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
+    with no_loading_bar():
         base = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
-    finally:
-        if shown:
-            logging.enable_progress_bar()
     tokenizer = AutoTokenizer.from_pretrained(name)
     model = join(base, tokenizer)
     model.projector.load_state_dict({k: v.float() for k, v in load_file(folder / "projector.safetensors").items()})
