@@ -139,11 +139,13 @@ def train_language(
         data, out_of_fold_step(places, data, encoder), measure_table(data, places.run, gate=False), places.library, encoder.hash
     )
     config = AlignConfig(projector_steps=projector_steps, lora_steps=lora_steps, seed=seed)
+    # Checkpoints belong to one encoder: with another, a finished run would otherwise be taken up as if it were this one.
+    aligned = work / f"aligned-{encoder.hash[:12]}"
     source = Path(base) if base is not None else work / "base"
-    summary = align(examples, base or source, work / "aligned", encoder.hash, config, base_name=None if base else "base")
+    summary = align(examples, base or source, aligned, encoder.hash, config, base_name=None if base else "base")
     places.language.mkdir(parents=True, exist_ok=True)
     working = shutil.ignore_patterns("*.ckpt", "summary.json")
-    shutil.copytree(work / "aligned", places.language, dirs_exist_ok=True, ignore=working)
+    shutil.copytree(aligned, places.language, dirs_exist_ok=True, ignore=working)
     if base is None:
         shutil.copytree(source, places.language / "base", dirs_exist_ok=True)
     return summary
