@@ -13,6 +13,8 @@ from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Evid
 from assistant.intents import Question
 from assistant.phrasing import View
 from assistant.report import INTENDED_USE, SCHEMA_VERSION, Line, Referral, who_should_look
+from assistant.serial import compared_findings
+from encoders.compare import CANNOT_JUDGE, RESOLVED
 from encoders.vocabulary import statement
 
 __all__ = ["Answer", "Bare", "bare_answer", "declined_before", "unassessed", "weigh"]
@@ -149,7 +151,8 @@ def _states(question: Question, evidence: Evidence, told: tuple[str, ...]) -> Ba
     if opened:
         names = ", ".join(statement(f.code).name for f in opened[:4]) + (" and others" if len(opened) > 4 else "")
         critical = any(statement(f.code).urgency == "critical" for f in opened)
-        why = f"It cannot be judged whether there is {names}."
+        where = "" if evidence.lead_set is not None else " from the leads recorded"
+        why = f"It cannot be judged{where} whether there is {names}."
         return Bare(told or (CANNOT,), 0.0, tuple(f.id for f in opened), why, critical)
     absent = [f for f in known if f.state == ABSENT]
     if absent:
@@ -197,26 +200,20 @@ def _compare(question: Question, first: Evidence, second: Evidence | None) -> Ba
     if question.measurements:
         return _compare_values(question, first, second)
     one, two = View.of(first), View.of(second)
-    codes = [c for c in dict.fromkeys((*two.present, *one.present)) if not question.codes or c in question.codes]
+    changes = [f for f in compared_findings(first, second) if not question.codes or f.code in question.codes]
     told, trust, ids = [], [], []
-    for code in codes:
-        before, after = one.state(code), two.state(code)
-        p, q = one.by_code[code].probability, two.by_code[code].probability
-        if (before, after) == (ABSENT, PRESENT):
-            told.append(f"new: {statement(code).name}")
-            trust.append(min(1 - p, q))
-        elif (before, after) == (PRESENT, ABSENT):
-            told.append(f"gone: {statement(code).name}")
-            trust.append(min(p, 1 - q))
-        elif (before, after) == (PRESENT, PRESENT):
-            told.append(f"unchanged: {statement(code).name}")
-            trust.append(min(p, q))
+    for found in changes:
+        p, q = one.by_code[found.code].probability, two.by_code[found.code].probability
+        name = statement(found.code).name
+        if found.change == CANNOT_JUDGE:
+            told.append(f"{CANNOT}: {name}")
         else:
-            told.append(f"{CANNOT}: {statement(code).name}")
-        ids.append(f"F:{code}")
+            told.append(f"{'gone' if found.change == RESOLVED else found.change}: {name}")
+            trust.append(min(1 - p if found.before == ABSENT else p, 1 - q if found.after == ABSENT else q))
+        ids.append(f"F:{found.code}")
     if trust:
         return Bare(tuple(told), min(trust), tuple(ids))
-    if not codes:
+    if not changes:
         asked = [one.by_code[c] for c in question.codes] + [two.by_code[c] for c in question.codes]
         if asked and all(f.state == ABSENT for f in asked):
             return Bare(("no change",), min(1 - f.probability for f in asked), tuple(f"F:{c}" for c in question.codes))

@@ -35,6 +35,8 @@ from assistant.phrasing import (
     placeholder,
     sentence,
 )
+from assistant.serial import compared_findings
+from encoders.compare import NEW, RESOLVED, UNCHANGED
 
 __all__ = ["answer", "asked_group", "asked_word", "case_counts", "compare", "values"]
 
@@ -316,11 +318,12 @@ def compare(first: Evidence, second: Evidence | None, rng: Random | None) -> lis
     if second is None:
         return [fixed_sentence("no earlier", rng)]
     one, two = View.of(first), View.of(second)
+    changes = compared_findings(first, second)
     listed = {
-        "new": [c for c in two.present if one.state(c) == ABSENT],
-        "gone": [c for c in one.present if two.state(c) == ABSENT],
-        "open": [c for c in dict.fromkeys((*two.present, *one.present)) if UNDETERMINED in (one.state(c), two.state(c))],
-        "kept": [c for c in two.present if c in one.present],
+        "new": [f.code for f in changes if f.change == NEW],
+        "gone": [f.code for f in changes if f.change == RESOLVED],
+        "open": [f.code for f in changes if UNDETERMINED in (f.before, f.after)],
+        "kept": [f.code for f in changes if f.change == UNCHANGED],
     }
     made: list[Sentence] = []
     if set(one.present) == set(two.present):

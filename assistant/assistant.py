@@ -14,22 +14,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assistant.answer import CANNOT, Answer, bare_answer, declined_before, unassessed, weigh
-from assistant.decide import Critical, Decision, Reason, critical_remarks, referral_reasons, states
-from assistant.evidence import Evidence
+from assistant.decide import Critical, Decision, Reason, critical_remarks, referral_reasons, states, unread
+from assistant.evidence import Conflict, Evidence
 from assistant.intents import Question
 from assistant.report import Draft, Line, Referral, Report, who_should_look
+from assistant.risk import Thresholds
+from assistant.visible import lead_note
 from assistant.writing import Writer, write_answer, write_report
-from encoders.ecg import ECG
+from encoders.ecg import ECG, STANDARD_LEADS
 from encoders.errors import QueryError
+from encoders.leadsets import ALL_LEADS, lead_set, lead_set_of, wanted_leads, with_limb_leads
 from encoders.vocabulary import codes_in
 
 if TYPE_CHECKING:
     from assistant.chat import Chat
-    from encoders.encode import Encoder
+    from encoders.encode import Encoder, Encoding
+    from encoders.heads import Head, HeadAnswer, HeadRefusal
+    from retrieval.case import Case
     from retrieval.library import CaseLibrary
 
 __all__ = ["Assistant", "Reading"]
 
+#: Where a recording is referred for one of these, a head trained by the user does not answer either.
+_WITHHOLDING = ("unusable", "unfamiliar", "intended use")
+#: Questions about the whole recording.
+_WHOLE = ("summary", "normal", "query")
 _ISCHAEMIC = frozenset((*codes_in("MI"), *codes_in("STTC"), "STE_", "STD_"))
 #: At and below this rate a recording carries the limits of DESIGN, rule 8.
 _COARSE_HZ = 100.0
@@ -45,6 +54,7 @@ class Reading:
     leads: tuple[str, ...]
     limits: tuple[str, ...]
     reasons: tuple[Reason, ...]
+    research: tuple[HeadAnswer | HeadRefusal, ...] = ()
 
 
 class Assistant:
@@ -63,16 +73,17 @@ class Assistant:
         absent_risk: float = 0.05,
         critical_risk: float = 0.02,
         min_confidence: float | None = None,
+        heads: Sequence[Head] = (),
     ) -> None:
         if min_confidence is not None and not 0 <= min_confidence <= 1:
             raise QueryError(f"min_confidence is {min_confidence}; it must lie between 0 and 1.")
         self.encoder, self.library, self.decision = encoder, library, decision
         #: What "known" means is fixed by the library that the decision was fitted with, whichever is searched.
         self.known = known if known is not None else library
-        self.thresholds = decision.thresholds(
-            present_risk=present_risk, absent_risk=absent_risk, critical_risk=critical_risk
-        )
+        self._risks = {"present_risk": present_risk, "absent_risk": absent_risk, "critical_risk": critical_risk}
+        self._thresholds = {ALL_LEADS: decision.thresholds(ALL_LEADS, **self._risks)}
         self.min_confidence = min_confidence
+        self.heads = tuple(heads)
         self._language, self._language_path = language, language_path
 
     @classmethod
@@ -87,16 +98,19 @@ class Assistant:
         encoder: str | Path | Encoder | None = None,
         language: str | Path | Writer | None = None,
         decision: str | Path | Decision | None = None,
+        heads: Sequence[str | Path] = (),
     ) -> Assistant:
         """The assistant with its built-in parts, or with others: each a loaded part or the folder it lies in.
 
         ``present_risk``: share of stated findings that may be wrong; ``absent_risk``, ``critical_risk``: share of true cases that
         may be called absent; each above 0 and at most 0.5. ``min_confidence`` 0-1: least confidence of an answer.
         Another ``library`` is searched for cases; how familiar a recording is stays measured against the built-in one,
-        unless ``decision`` was fitted with the other.
+        unless ``decision`` was fitted with the other. ``heads``: names or folders of heads (``encoders.heads``) whose
+        research-only answers reports shall hold.
         Raises QueryError for options out of range and ArtefactError where parts are missing or do not fit together.
         """
         from encoders.encode import Encoder
+        from encoders.heads import load_head
         from retrieval.library import CaseLibrary
 
         eye = Encoder.load(encoder) if encoder is None or isinstance(encoder, str | Path) else encoder
@@ -110,6 +124,7 @@ class Assistant:
             language=None if by_path else language,  # type: ignore[arg-type]
             language_path=language if isinstance(language, str | Path) else None,
             present_risk=present_risk, absent_risk=absent_risk, critical_risk=critical_risk, min_confidence=min_confidence,
+            heads=[load_head(head, eye) for head in heads],
         )  # fmt: skip
 
     @cached_property
@@ -120,6 +135,16 @@ class Assistant:
         from assistant.language.model import LanguageModel
 
         return LanguageModel.load(self._language_path, self.encoder.hash)
+
+    def thresholds(self, lead_set: str | None = ALL_LEADS) -> Thresholds:
+        """Thresholds of recordings read from one set of leads, computed when the first such recording comes.
+
+        None, for leads that are in no set, gives those of all twelve: nothing is stated there, only the risks are told.
+        """
+        name = lead_set or ALL_LEADS
+        if name not in self._thresholds:
+            self._thresholds[name] = self.decision.thresholds(name, **self._risks)
+        return self._thresholds[name]
 
     # Reading ----------------------------------------------------------------------------------------------------------
 
@@ -133,28 +158,42 @@ class Assistant:
 
     def read(self, ecgs: Sequence[ECG | str | Path], *, k: int = 10) -> list[Reading]:
         """Evidence with the tokens that the language model needs, one per recording, in order."""
+        if k < 0:
+            raise QueryError(f"k is {k}; give 0 or more similar cases.")
+        recordings = [with_limb_leads(_opened(ecg)) for ecg in ecgs]
+        # Leads that the network was never calibrated for are measured, not read.
+        seen = iter(self.encoder.encode([ecg for ecg in recordings if lead_set_of(ecg.leads) is not None]))
+        return [self._reading(ecg, next(seen) if lead_set_of(ecg.leads) is not None else None, k) for ecg in recordings]
+
+    def _reading(self, ecg: ECG, encoding: Encoding | None, k: int) -> Reading:
         from encoders.gate import check
         from encoders.measure import measure
 
-        if k < 0:
-            raise QueryError(f"k is {k}; give 0 or more similar cases.")
-        recordings = [_opened(ecg) for ecg in ecgs]
-        out = []
-        for ecg, encoding in zip(recordings, self.encoder.encode(recordings), strict=True):
-            quality, measurements = check(ecg), measure(ecg)
-            distance = float(np.ravel(self.known.nearest_distance(encoding.embedding[None]))[0])
-            familiarity = self.decision.familiarity(distance)
-            findings, conflicts = states(
-                encoding.probabilities, measurements, self.thresholds, ecg.age_years, ecg.sex, quality, familiarity
-            )
-            # Neighbours of a signal that cannot be read mean nothing.
-            cases = tuple(self.library.search(encoding.embedding, k)) if k and quality.usable else ()
-            evidence = Evidence(
-                quality, measurements, findings, cases, conflicts, ecg.age_years, ecg.sex, ecg.content_hash(), familiarity
-            )
-            reasons = referral_reasons(evidence, self.thresholds, leads=ecg.leads)
-            out.append(Reading(evidence, encoding.tokens, encoding.embedding, ecg.leads, _limits(ecg), reasons))
-        return out
+        quality, measurements = check(ecg, wanted=wanted_leads(ecg.leads)), measure(ecg)
+        person = (ecg.age_years, ecg.sex)
+        name = None if encoding is None else encoding.lead_set
+        thresholds, familiarity = self.thresholds(name), 1.0
+        findings = unread(ecg.leads)
+        conflicts: tuple[Conflict, ...] = ()
+        cases: tuple[Case, ...] = ()
+        if encoding is None:
+            from encoders.network import EMBEDDING_DIM, N_TOKENS, TOKEN_DIM
+
+            tokens, embedding = np.zeros((N_TOKENS, TOKEN_DIM), np.float32), np.zeros(EMBEDDING_DIM, np.float32)
+        else:
+            tokens, embedding = encoding.tokens, encoding.embedding
+            distance = float(np.ravel(self.known.nearest_distance(embedding[None]))[0])
+            familiarity = self.decision.familiarity(distance, encoding.lead_set)
+            findings, conflicts = states(encoding.probabilities, measurements, thresholds, *person, quality, familiarity)
+            # Neighbours of a signal that cannot be read mean nothing, and the patient's own earlier ones are no other case.
+            cases = tuple(self.library.search(embedding, k, exclude_patient=ecg.patient)) if k and quality.usable else ()
+        evidence = Evidence(
+            quality, measurements, findings, cases, conflicts, *person, ecg.content_hash(), familiarity, name
+        )  # fmt: skip
+        reasons = referral_reasons(evidence, thresholds, leads=ecg.leads)
+        withheld = next((reason.text for reason in reasons if reason.kind in _WITHHOLDING), "")
+        research = tuple(item for head in self.heads for item in head.answer(self.encoder, ecg, withheld))
+        return Reading(evidence, tokens, embedding, ecg.leads, _limits(ecg, name), reasons, research)
 
     # Writing ----------------------------------------------------------------------------------------------------------
 
@@ -168,6 +207,7 @@ class Assistant:
         from assistant.filling import fill
 
         evidence = reading.evidence
+        thresholds = self.thresholds(evidence.lead_set)
         written = write_report(self.language, [evidence], [reading.tokens])[0]
         said = {
             name: tuple(Line(fill(s.text, evidence), s.claims) for s in lines)
@@ -177,8 +217,9 @@ class Assistant:
         said["impression"] = written.lines
         said["referral"] = tuple(Line(reason.text) for reason in reading.reasons)
         report = Report(
-            evidence=evidence, sections=said, impression=written.lines, critical=critical_remarks(evidence, self.thresholds),
-            checker=written.checker, versions=self.versions(), limits=reading.limits, guarantee=self.thresholds.guarantee(),
+            evidence=evidence, sections=said, impression=written.lines, critical=critical_remarks(evidence, thresholds),
+            checker=written.checker, versions=self.versions(), limits=reading.limits, guarantee=thresholds.guarantee(),
+            research=reading.research,
         )  # fmt: skip
         return Referral(reading.reasons, who_should_look(reading.reasons), report) if reading.reasons else Draft(report)
 
@@ -230,7 +271,9 @@ class Assistant:
         left_out = unassessed(asked, bare, first)
         if left_out is not None and not any(line.text.startswith("Not assessed") for line in lines):
             lines = (*lines, left_out)
-        lines = (*_critical_first(asked, critical_remarks(about[-1].evidence, self.thresholds)), *lines)
+        last = about[-1].evidence
+        remarks = critical_remarks(last, self.thresholds(last.lead_set))
+        lines = (*_critical_first(asked, remarks), *lines, *_leads_read(asked, last))
         if asked.reason:
             lines = (*lines, Line(asked.reason))
         return asked, weigh(asked, bare, lines, written.checker, self.min_confidence)
@@ -266,8 +309,17 @@ def _opened(ecg: ECG | str | Path) -> ECG:
     return read(ecg)
 
 
-def _limits(ecg: ECG) -> tuple[str, ...]:
-    out = []
+def _leads_read(asked: Question, evidence: Evidence) -> tuple[Line, ...]:
+    """What fewer than twelve leads cannot show, behind an answer about findings (definitions and values stand without)."""
+    note = lead_note(evidence.lead_set) if evidence.lead_set is not None and (asked.codes or asked.intent in _WHOLE) else ""
+    return (Line(note, ("Q",)),) if note and asked.intent != "define" else ()
+
+
+def _limits(ecg: ECG, read_from: str | None) -> tuple[str, ...]:
+    out = [lead_note(read_from)] if read_from not in (None, ALL_LEADS) else []
+    spare = [name for name in STANDARD_LEADS if name in ecg.leads and name not in lead_set(read_from).leads] if read_from else []
+    if spare:
+        out.append(f"Measured, but not read for findings: {', '.join(spare)}.")
     if ecg.fs_hz <= _COARSE_HZ:
         out.append(
             f"Recorded at {ecg.fs_hz:g} Hz: pacing spikes and notches of the QRS may be missed; intervals are good to "
@@ -286,5 +338,8 @@ def _quality_lines(evidence: Evidence) -> tuple[Line, ...]:
         "limited": "The recording is of limited quality.",
         "unusable": "The recording is not usable.",
     }[evidence.quality.verdict]
-    return (Line(verdict, ("Q",)), *(Line(reason, ("Q",)) for reason in evidence.quality.reasons))
+    said = [verdict, *evidence.quality.reasons]
+    if evidence.lead_set is not None and evidence.quality.usable:
+        said.append(lead_note(evidence.lead_set))
+    return tuple(Line(text, ("Q",)) for text in said if text)
 

@@ -10,6 +10,8 @@ from assistant.intents import Question
 from assistant.lexicon import GROUPS, find_phrases, words
 from assistant.phrasing import View, name_of
 from assistant.question import asks_for_absence
+from assistant.serial import compared_findings
+from encoders.compare import NEW, RESOLVED
 from encoders.vocabulary import CODES
 
 __all__ = [
@@ -149,8 +151,7 @@ def values(evidence: Evidence, question: Question, second: Evidence | None = Non
     if question.intent == "quality":
         return ["yes" if evidence.quality.usable else "no"]
     if question.intent == "compare" and second is not None:
-        after = View.of(second)
-        return [f"new: {name_of(c, None)}" for c in after.present if view.state(c) == ABSENT] + [
-            f"gone: {name_of(c, None)}" for c in view.present if after.state(c) == ABSENT
-        ]
+        changes = compared_findings(evidence, second)
+        return [f"{word}: {name_of(f.code, None)}" for kind, word in ((NEW, "new"), (RESOLVED, "gone"))
+                for f in changes if f.change == kind]  # fmt: skip
     return []

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +21,21 @@ from encoders.evaluate import evaluate_encoder
 from encoders.ptbxl import PtbXl, load_ptbxl
 from encoders.table import measure_table
 
-__all__ = ["ENCODER_RECIPE", "Places", "train_all", "train_decision", "train_encoder_step", "train_language", "train_library"]
+if TYPE_CHECKING:
+    from encoders.raw import Raw
 
-#: Architecture and recipe of the shipped encoder.
-ENCODER_RECIPE: dict[str, Any] = {"towers": 2, "widths": (48, 96, 160, 208), "kernel": 9}
+__all__ = [
+    "Places",
+    "train_all",
+    "train_calibration",
+    "train_decision",
+    "train_encoder_step",
+    "train_language",
+    "train_library",
+]
+
+#: What was tried on the way, with dates, negatives included; kept by hand, shipped in the encoder's card.
+TRIED = ENCODER_WEIGHTS.parent / "tried.json"
 TRAIN_FOLDS = (1, 2, 3, 4, 5, 6, 7, 8)
 CALIBRATION_FOLD = 9
 
@@ -46,33 +58,49 @@ class Places:
 
 def train_encoder_step(places: Places, *, epochs: int = 24, seed: int = 0, commit: str = "") -> Encoder:
     """Trains the encoder, calibrates it on fold 9, writes weights and card."""
-    from encoders.calibrate import fit_calibration
     from encoders.network import EncoderConfig
-    from encoders.raw import encode_all
     from encoders.train import TrainConfig, train_encoder
 
     data = load_ptbxl(places.ptbxl, TRAIN_FOLDS)
-    config, network_config = TrainConfig(epochs=epochs, seed=seed), EncoderConfig(**ENCODER_RECIPE)
+    config, network_config = TrainConfig(epochs=epochs, seed=seed), EncoderConfig()
     network = train_encoder(data, places.run / "encoder", config, network_config, places.cache)
     card: dict[str, Any] = {
-        "what": "SE-ResNet on 2.5 s windows of 12 leads at 100 Hz, 71 SCP statements, two towers averaged",
+        "what": "SE-ResNet on 2.5 s windows at 100 Hz, 71 SCP statements; a tower for complete recordings and one for any leads",
         "data": "PTB-XL 1.0.1 labels, folds 1-7 (fold 8 watched, fold 9 calibrated), CC BY 4.0, doi:10.1038/s41597-020-0495-6",
+        "date": datetime.now(UTC).date().isoformat(),
         "command": "ecg-assistant train encoder PTBXL_DIR",
         "commit": commit,
         "epochs": epochs,
         "seed": seed,
+        "tried": json.loads(TRIED.read_text(encoding="utf-8")),
     }
-    digest = save_encoder(network, places.encoder, card)
-    # Scores are those of the half-precision file that ships, not of the network in memory.
-    fit_calibration(np.zeros((2, 71)), np.zeros((2, 71), np.uint8), digest).save(places.encoder / "calibration.json", {})
-    shipped = Encoder.load(places.encoder).network
-    held = load_ptbxl(places.ptbxl, (CALIBRATION_FOLD,))
-    raw = encode_all(shipped, held.signals(places.cache))
-    fit_calibration(raw.logits, held.labels, digest).save(
-        places.encoder / "calibration.json", {"data": "PTB-XL fold 9, all patients", "recordings": len(held)}
-    )
-    card["metrics"] = {"fold9": evaluate_encoder(held, raw.logits)}
     save_encoder(network, places.encoder, card)
+    # Scores are those of the half-precision file that ships, not of the network in memory.
+    (places.encoder / "calibration.json").unlink(missing_ok=True)
+    encoder = train_calibration(places)
+    held = load_ptbxl(places.ptbxl, (CALIBRATION_FOLD,))
+    read = held_out(places, encoder, held)
+    card["metrics"] = {"fold9": evaluate_encoder(held, {name: raw.logits for name, raw in read.items()})}
+    save_encoder(network, places.encoder, card)
+    return Encoder.load(places.encoder)
+
+
+def held_out(places: Places, encoder: Encoder, held: PtbXl) -> dict[str, Raw]:
+    """Fold 9 as the encoder reads it from every set of leads, kept in ``run`` under the encoder's hash."""
+    from encoders.raw import encode_lead_sets
+
+    return encode_lead_sets(encoder.network, held.signals(places.cache), places.run / f"fold9-{encoder.hash[:12]}")
+
+
+def train_calibration(places: Places) -> Encoder:
+    """Calibrates the encoder in ``places.encoder`` on fold 9, for every set of leads, and gives it back."""
+    from encoders.calibrate import fit_calibration
+
+    held = load_ptbxl(places.ptbxl, (CALIBRATION_FOLD,))
+    bare = Encoder.load(places.encoder, calibrated=False)
+    logits = {name: raw.logits for name, raw in held_out(places, bare, held).items()}
+    note: dict[str, object] = {"data": "PTB-XL fold 9, all patients", "recordings": len(held)}
+    fit_calibration(logits, held.labels, bare.hash).save(places.encoder / "calibration.json", note)
     return Encoder.load(places.encoder)
 
 
@@ -86,7 +114,7 @@ def out_of_fold_step(places: Places, data: PtbXl, encoder: Encoder) -> dict[str,
 
     file = places.run / f"outoffold-{encoder.hash[:12]}.safetensors"
     if not file.exists():
-        halves = train_halves(data, places.run, TrainConfig(), EncoderConfig(**ENCODER_RECIPE), places.cache)
+        halves = train_halves(data, places.run, TrainConfig(), EncoderConfig(), places.cache)
         found = out_of_fold(data, encoder.network, halves, data.signals(places.cache))
         save_file(
             {"probabilities": found.probabilities, "embeddings": found.embeddings, "tokens": found.tokens}, file
@@ -97,26 +125,30 @@ def out_of_fold_step(places: Places, data: PtbXl, encoder: Encoder) -> dict[str,
 
 
 def train_library(places: Places, encoder: Encoder) -> None:
-    """The built-in case library: folds 1-8 as the shipped encoder sees them."""
+    """The built-in case library, folds 1-8 as the shipped encoder sees them, and beside it the map between ECG and text."""
     from encoders.raw import encode_all
+    from retrieval.aligned import aligned_card, train_aligned
     from retrieval.build import build_from_ptbxl
+    from retrieval.text import TextEncoder
 
     data = load_ptbxl(places.ptbxl, TRAIN_FOLDS)
     measured = measure_table(data, places.run, gate=False)
     raw = encode_all(encoder.network, data.signals(places.cache))
     build_from_ptbxl(data, raw.embeddings, measured.columns(), places.library, encoder.hash)
+    space = train_aligned(raw.embeddings, data.labels, encoder.hash, TextEncoder())
+    space.save(places.library, aligned_card(len(data)))
 
 
 def train_decision(places: Places, encoder: Encoder) -> None:
-    """Thresholds for presence, absence and familiarity from fold 9."""
+    """Thresholds for presence, absence and familiarity from fold 9, for every set of leads."""
     from assistant.decide import fit_decision
-    from encoders.raw import encode_all
     from retrieval.library import CaseLibrary
 
     held = load_ptbxl(places.ptbxl, (CALIBRATION_FOLD,))
-    raw = encode_all(encoder.network, held.signals(places.cache))
-    distances = CaseLibrary.open(places.library, encoder.hash).nearest_distance(raw.embeddings)
-    probabilities = encoder.calibration.apply(raw.logits)
+    read = held_out(places, encoder, held)
+    library = CaseLibrary.open(places.library, encoder.hash)
+    distances = {name: np.ravel(library.nearest_distance(raw.embeddings)) for name, raw in read.items()}
+    probabilities = {name: encoder.calibration.apply(raw.logits, name) for name, raw in read.items()}
     fit_decision(held.labels, probabilities, held.patients, distances, encoder.hash, places.decision)
 
 
@@ -148,7 +180,18 @@ def train_language(
     shutil.copytree(aligned, places.language, dirs_exist_ok=True, ignore=working)
     if base is None:
         shutil.copytree(source, places.language / "base", dirs_exist_ok=True)
+    into_card(places.language / "language.json", {
+        "data": "generated text; PTB-XL folds 1-8 out of fold, CC BY 4.0, doi:10.1038/s41597-020-0495-6",
+        "date": datetime.now(UTC).date().isoformat(),
+        "command": f"ecg-assistant train align PTBXL_DIR --steps {lora_steps}" + (f" --base {base}" if base else ""),
+    })  # fmt: skip
     return summary
+
+
+def into_card(card: Path, fields: dict[str, Any]) -> None:
+    """Adds fields to a JSON card, or replaces them."""
+    kept = json.loads(card.read_text(encoding="utf-8"))
+    card.write_text(json.dumps({**kept, **fields}, indent=1) + "\n", encoding="utf-8")
 
 
 def train_all(places: Places, *, epochs: int = 24, seed: int = 0) -> None:

@@ -14,6 +14,7 @@ from assistant.rules import RULES, Measured
 from encoders.calibrate import fit_calibration
 from encoders.errors import QueryError
 from encoders.evaluate import age_bands, patient_halves
+from encoders.leadsets import ALL_LEADS
 from encoders.metrics import auroc_per_statement, calibration_error
 from encoders.vocabulary import CODES, STATEMENTS
 
@@ -34,12 +35,14 @@ def cross_fit_report(
     absent_risk: float = 0.05,
     critical_risk: float = 0.02,
     seed: int = 0,
+    lead_set: str = ALL_LEADS,
 ) -> dict[str, Any]:
     """Referral, stated findings and missed cases, each half judged by what the other half taught; a JSON-like dict.
 
     ``labels`` uint8 (n, 71); ``scores`` (n, 71), logits where ``logits`` (the calibration curves are then fitted on each half,
     too) or else probabilities that are calibrated already; ``patients`` (n,); ``measured`` with sexes; ``ages`` (n,) in
-    years, NaN where unknown; ``usable`` (n,) from the gate; ``distances`` (n,) to the nearest library case.
+    years, NaN where unknown; ``usable`` (n,) from the gate; ``distances`` (n,) to the nearest library case; ``lead_set``: name
+    of the set of leads that scores, measurements and distances come from.
     """
     first = patient_halves(patients, seed)
     if not 0 < first.sum() < len(first):
@@ -57,8 +60,9 @@ def cross_fit_report(
         curve = fit_calibration(scores[fit], labels[fit], "") if logits else None
         p_fit, p_show = (scores[fit], scores[show]) if curve is None else (curve.apply(scores[fit]), curve.apply(scores[show]))
         thresholds = fit_risk(
-            labels[fit], p_fit, present_risk=present_risk, absent_risk=absent_risk, critical_risk=critical_risk
-        )
+            labels[fit], p_fit, present_risk=present_risk, absent_risk=absent_risk, critical_risk=critical_risk,
+            read_from=lead_set,
+        )  # fmt: skip
         part = Measured(measured.values[show], measured.reliability[show], measured.female[show], measured.sex_known[show])
         settled = settle(p_show, part, thresholds)
         familiar = None
@@ -72,7 +76,7 @@ def cross_fit_report(
             kinds.setdefault(kind, np.zeros(n, bool))[show] = which
         probabilities[show], states[show], present[show] = p_show, settled.states, settled.present
         conflicts[show], doubted[show] = settled.fired, settled.doubted
-        assessed[show] = np.array([basis != "not assessed" for basis in thresholds.absent_basis])
+        assessed[show] = np.array([basis not in ("not assessed", "leads") for basis in thresholds.absent_basis])
         fits.append(thresholds)
     settled = Settled(states, present, conflicts, doubted)
     referred = np.logical_or.reduce(list(kinds.values()))
@@ -90,6 +94,7 @@ def cross_fit_report(
     }
     return {
         "recordings": n,
+        "lead_set": lead_set,
         "risks": risks,
         "macro_auroc": float(np.nanmean(auroc)),
         "calibration_error": {"mean": float(error.mean()), "worst": float(error.max()), "worst_code": CODES[int(error.argmax())]},

@@ -1,13 +1,14 @@
 """From probabilities and measurements to what may be said: states, conflicts, and Draft or Referral.
 
 One implementation works on arrays of recordings; a single report is n = 1. What ships is ``Decision``: a summary of the
-calibration recordings from which the thresholds for any risk are computed on load, and their distances to the library.
+calibration recordings from which the thresholds for any risk are computed on load, and their distances to the library,
+for every set of leads that a recording may be read from.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +19,11 @@ from numpy.typing import NDArray
 from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Conflict, Evidence, Finding
 from assistant.risk import CalibrationSummary, Thresholds, summarise, thresholds_for
 from assistant.rules import RELIABLE, RULES, Measured, conflicts_of, doubts, fired, tabulate
-from encoders.ecg import STANDARD_LEADS
+from assistant.visible import can_exclude, can_state, lead_reason
 from encoders.errors import ArtefactError, QueryError
+from encoders.leadsets import ALL_LEADS, LEAD_SETS, lead_set_of, unread_leads
 from encoders.measurements import Measurements
-from encoders.quality import Quality
+from encoders.quality import PLACEMENT_FLAGS, Quality
 from encoders.vocabulary import CODES, STATEMENTS
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ __all__ = [
     "UNFAMILIAR_SHARE",
     "Critical",
     "Decision",
+    "Known",
     "Reason",
     "Settled",
     "critical_remarks",
@@ -41,6 +44,7 @@ __all__ = [
     "referral_reasons",
     "settle",
     "states",
+    "unread",
 ]
 
 #: Words for the numbers in ``Settled.states``.
@@ -52,9 +56,10 @@ ADULT_YEARS = 18
 UNFAMILIAR_SHARE = 0.01
 #: From here on ST levels follow from the conduction disorder, too (AHA/ACCF/HRS 2009, parts III and IV).
 _WIDE_QRS_MS = 120
-#: What the gate says where limb leads may not be what their names say.
-_SWAP_FLAGS = frozenset(("arm_swap_suspected", "limb_leads_inconsistent"))
-_FORMAT = 1
+#: What the gate says where leads may not be what their names say: chest leads out of order, or more than that.
+_CHEST_FLAG = "precordial_swap_suspected"
+_SWAP_FLAGS = PLACEMENT_FLAGS - {_CHEST_FLAG}
+_FORMAT = 2
 _CRITICAL = np.array([s.urgency == "critical" for s in STATEMENTS])
 
 
@@ -72,8 +77,8 @@ class Settled:
 def settle(probabilities: NDArray[np.floating], measured: Measured, thresholds: Thresholds) -> Settled:
     """States from calibrated probabilities (n, 71).
 
-    Present from the upper threshold, absent below the lower one, undetermined between. Where absence is never said, a
-    statement below its alert level is "not assessed". Then the table of conflicts is applied.
+    Present from the upper threshold, absent below the lower one, undetermined between. Where too few cases are known to say
+    absence, a statement below its alert level is "not assessed". Then the table of conflicts is applied.
     """
     p = np.asarray(probabilities, np.float64)
     if p.ndim != 2 or p.shape[1] != len(CODES):
@@ -101,9 +106,10 @@ def states(
     """Findings (71, in the order of CODES) and conflicts of one recording from its probabilities (71,).
 
     ``age`` in years and ``sex`` ("F", "M") may be None: limits that depend on sex then take the value that starts fewer
-    conflicts; no rule of the table depends on age.
+    conflicts; no rule of the table depends on age. ``thresholds`` are those of the set of leads that was read.
     On an unusable recording nothing is assessed. With swapped limb leads suspected only rhythm is read, since every
-    other statement depends on the direction of the leads (AHA/ACC/HRS 2007, part I). On one that is unlike anything known
+    other statement depends on the direction of the leads (AHA/ACC/HRS 2007, part I); with chest leads out of order only
+    what the limb leads can show. On one that is unlike anything known
     (``familiarity`` below UNFAMILIAR_SHARE) no promise holds, so nothing is settled.
     """
     p = np.asarray(probabilities, np.float64)
@@ -113,6 +119,7 @@ def states(
     settled = settle(p[None], tabulate([measurements], [sex]), thresholds)
     conflicts = conflicts_of(settled.present[0], settled.fired[0], measurements)
     swapped, strange = not _SWAP_FLAGS.isdisjoint(quality.flags), familiarity < UNFAMILIAR_SHARE
+    limb = (can_state("limb"), can_exclude("limb"))
     findings = []
     for i, (code, value) in enumerate(zip(CODES, p, strict=True)):
         state = STATES[settled.states[0, i]]
@@ -124,8 +131,16 @@ def states(
             state, reason = UNDETERMINED, "the recording is unlike anything known"
         elif swapped and "rhythm" not in STATEMENTS[i].categories and state in (PRESENT, ABSENT):
             state, reason = UNDETERMINED, "wrongly placed limb leads are suspected"
+        elif _CHEST_FLAG in quality.flags and (state == PRESENT and not limb[0][i] or state == ABSENT and not limb[1][i]):
+            state, reason = UNDETERMINED, "the chest leads seem to be out of order"
         findings.append(Finding(code, float(value), state, reason))
     return tuple(findings), conflicts
+
+
+def unread(leads: tuple[str, ...]) -> tuple[Finding, ...]:
+    """Findings (71) of a recording whose leads the network was never calibrated for: all undetermined, probability 0."""
+    reason = f"cannot be judged from {', '.join(leads)}"
+    return tuple(Finding(code, 0.0, UNDETERMINED, reason) for code in CODES)
 
 
 def _reason(i: int, p: float, state: str, thresholds: Thresholds) -> str:
@@ -137,6 +152,8 @@ def _reason(i: int, p: float, state: str, thresholds: Thresholds) -> str:
         return f"calibrated probability {p:.3f}, absent below {thresholds.absent[i]:.3f} ({basis} guarantee)"
     if state == NOT_ASSESSED:
         return f"only {thresholds.cases[i]} known cases to calibrate on"
+    if "leads" in (thresholds.present_basis[i], thresholds.absent_basis[i]):
+        return lead_reason(CODES[i], thresholds.lead_set)
     return f"calibrated probability {p:.2f} settles it neither way"
 
 
@@ -164,12 +181,11 @@ def refer_many(
     *,
     ages: NDArray[np.floating] | None = None,
     usable: NDArray[np.bool_] | None = None,
-    standard: NDArray[np.bool_] | None = None,
     familiarity: NDArray[np.floating] | None = None,
 ) -> dict[str, NDArray[np.bool_]]:
     """Which recordings are referred, by kind of reason: bool (n,) each; a recording may have several.
 
-    ``ages`` in years, NaN where unknown (no reason by itself); ``standard``: all twelve leads, each where it belongs.
+    ``ages`` in years, NaN where unknown (no reason by itself).
     A critical statement cannot be judged where it is undetermined and its probability reaches the alert level: the chance
     of missing it would exceed the risk accepted for critical statements.
     """
@@ -179,8 +195,7 @@ def refer_many(
     return {
         "unusable": nothing if usable is None else ~usable,
         "unfamiliar": nothing if familiarity is None else np.asarray(familiarity) < UNFAMILIAR_SHARE,
-        "intended use": (nothing if ages is None else np.nan_to_num(ages, nan=ADULT_YEARS) < ADULT_YEARS)
-        | (nothing if standard is None else ~standard),
+        "intended use": nothing if ages is None else np.nan_to_num(ages, nan=ADULT_YEARS) < ADULT_YEARS,
         "critical": undecided.any(1),
         "nothing": ~(settled.states == _P).any(1),
     }
@@ -189,8 +204,7 @@ def refer_many(
 def referral_reasons(evidence: Evidence, thresholds: Thresholds, *, leads: tuple[str, ...]) -> tuple[Reason, ...]:
     """The same decision for one recording's evidence; empty means Draft. ``leads``: the names recorded."""
     out = []
-    lacking = [lead for lead in STANDARD_LEADS if lead not in leads]
-    if not evidence.quality.usable and set(evidence.quality.flags) != {"missing_leads"}:
+    if not evidence.quality.usable:
         said = " ".join(evidence.quality.reasons) or "The signal cannot be relied on."
         out.append(Reason("unusable", f"The recording is not usable: {said}"))
     if evidence.findings and evidence.quality.usable and evidence.familiarity < UNFAMILIAR_SHARE:
@@ -202,10 +216,8 @@ def referral_reasons(evidence: Evidence, thresholds: Thresholds, *, leads: tuple
         out.append(Reason("intended use", (
             f"The patient is {evidence.age_years:g} years old; the assistant is meant for adults from {ADULT_YEARS} years."
         )))  # fmt: skip
-    if lacking:
-        out.append(Reason("intended use", (
-            f"The recording lacks {', '.join(lacking)}; the assistant is meant for 12-lead resting recordings."
-        )))  # fmt: skip
+    if lead_set_of(leads) is None:
+        out.append(Reason("intended use", unread_leads(leads)))
     if evidence.quality.usable and not _SWAP_FLAGS.isdisjoint(evidence.quality.flags):
         out.append(Reason("intended use", (
             "Limb leads seem swapped or mislabelled; only the rhythm can be read, so check the electrodes and record again."
@@ -218,7 +230,7 @@ def referral_reasons(evidence: Evidence, thresholds: Thresholds, *, leads: tuple
                     f"{_capital(STATEMENTS[i].name)} is critical and cannot be excluded "
                     f"(calibrated probability {finding.probability:.2f})."
                 )))  # fmt: skip
-        if not evidence.in_state(PRESENT):
+        if not evidence.in_state(PRESENT) and lead_set_of(leads) is not None:
             out.append(Reason("nothing", "Neither a normal reading nor any finding is certain enough to be stated."))
     return tuple(out)
 
@@ -296,31 +308,48 @@ def _capital(text: str) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Decision:
-    """What declining rests on: calibration summary and sorted distances to the nearest library case, float64 (n,)."""
+class Known:
+    """Calibration recordings as one set of leads shows them: summary, and sorted distances to the nearest library case, (n,)."""
 
     summary: CalibrationSummary
     distances: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """What declining rests on: the calibration recordings by name of the set of leads (``encoders.leadsets``)."""
+
+    known: Mapping[str, Known]
     encoder_hash: str
 
     def thresholds(
-        self, *, present_risk: float = 0.05, absent_risk: float = 0.05, critical_risk: float = 0.02
+        self,
+        lead_set: str = ALL_LEADS,
+        *,
+        present_risk: float = 0.05,
+        absent_risk: float = 0.05,
+        critical_risk: float = 0.02,
     ) -> Thresholds:
-        """Thresholds for these risks, each in (0, 0.5]."""
+        """Thresholds for these risks, each in (0, 0.5], of recordings read from one set of leads."""
         return thresholds_for(
-            self.summary, present_risk=present_risk, absent_risk=absent_risk, critical_risk=critical_risk
-        )
+            self.known[lead_set].summary, present_risk=present_risk, absent_risk=absent_risk, critical_risk=critical_risk,
+            read_from=lead_set,
+        )  # fmt: skip
 
-    def familiarity(self, distance: float) -> float:
-        """Share of the calibration recordings that lie farther from the library than ``distance`` (1 - cosine)."""
-        farther = len(self.distances) - int(np.searchsorted(self.distances, distance, side="right"))
-        return farther / max(1, len(self.distances))
+    def familiarity(self, distance: float, lead_set: str = ALL_LEADS) -> float:
+        """Share of the calibration recordings that lie farther from the library than ``distance`` (1 - cosine).
+
+        All were read from the same set of leads: with fewer leads everything lies farther from the library, which is of 12.
+        """
+        distances = self.known[lead_set].distances
+        farther = len(distances) - int(np.searchsorted(distances, distance, side="right"))
+        return farther / max(1, len(distances))
 
     @classmethod
     def load(cls, path: str | Path | None, encoder_hash: str) -> Decision:
         """From the folder with decision.json and decision.safetensors (built-in where None).
 
-        Raises ArtefactError where a file is missing or damaged or belongs to another encoder.
+        Raises ArtefactError where a file is missing or damaged, lacks a set of leads or belongs to another encoder.
         """
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
@@ -328,9 +357,21 @@ class Decision:
         folder = Path(path) if path is not None else Path(__file__).with_name("weights")
         try:
             card = json.loads((folder / "decision.json").read_text(encoding="utf-8"))
+            made_with, version = card["encoder"], card["format"]
+            if made_with != encoder_hash:
+                raise ArtefactError("The decision thresholds belong to another encoder; run `ecg-assistant train all`.")
+            if version != _FORMAT:
+                raise ArtefactError(
+                    f"The decision thresholds have format {version}; this version reads {_FORMAT}, so fit them again."
+                )
             arrays = load_file(folder / "decision.safetensors")
-            summary = CalibrationSummary.from_arrays(arrays)
-            distances, made_with, version = arrays["distances"], card["encoder"], card["format"]
+            known = {
+                one.name: Known(
+                    CalibrationSummary.from_arrays({part: arrays[f"{one.name}/{part}"] for part in ("logits", "labels")}),
+                    arrays[f"{one.name}/distances"].astype(np.float64),
+                )
+                for one in LEAD_SETS
+            }
         except FileNotFoundError as error:
             name = Path(str(error.filename)).name
             raise ArtefactError(
@@ -338,20 +379,14 @@ class Decision:
             ) from error
         except (KeyError, ValueError, SafetensorError) as error:
             raise ArtefactError("The decision thresholds are damaged; reinstall or run `ecg-assistant train all`.") from error
-        if made_with != encoder_hash:
-            raise ArtefactError("The decision thresholds belong to another encoder; run `ecg-assistant train all`.")
-        if version != _FORMAT:
-            raise ArtefactError(
-                f"The decision thresholds have format {version}; this version reads {_FORMAT}, so fit them again."
-            )
-        return cls(summary, distances.astype(np.float64), encoder_hash)
+        return cls(known, encoder_hash)
 
 
 def fit_decision(
     labels: NDArray[np.uint8],
-    probabilities: NDArray[np.floating],
+    probabilities: NDArray[np.floating] | Mapping[str, NDArray[np.floating]],
     patients: NDArray[np.int64],
-    distances: NDArray[np.floating],
+    distances: NDArray[np.floating] | Mapping[str, NDArray[np.floating]],
     encoder_hash: str,
     out: str | Path | None = None,
     note: dict[str, object] | None = None,
@@ -359,25 +394,35 @@ def fit_decision(
     """Decision from calibration recordings that no training saw; written to the folder ``out`` where given.
 
     ``labels`` uint8 (n, 71), ``probabilities`` (n, 71) calibrated, ``patients`` (n,), ``distances`` (n,) to the nearest
-    library case (1 - cosine), none of the same patient. The card written last names the encoder.
+    library case (1 - cosine), none of the same patient. Probabilities and distances by name of the set of leads they were
+    read from, or one array each, read from all twelve (a file that is shipped needs every set). The card written last names
+    the encoder.
     """
-    summary = summarise(labels, probabilities)
-    if len(distances) != summary.recordings or not np.isfinite(distances).all():
-        raise QueryError(
-            f"There are {len(distances)} distances for {summary.recordings} recordings; one finite value each is needed."
-        )
-    decision = Decision(summary, np.sort(np.asarray(distances, np.float64)), encoder_hash)
+    by_set = probabilities if isinstance(probabilities, Mapping) else {ALL_LEADS: probabilities}
+    far = distances if isinstance(distances, Mapping) else {ALL_LEADS: distances}
+    known = {}
+    for name, p in by_set.items():
+        summary, apart = summarise(labels, p), np.asarray(far[name], np.float64)
+        if len(apart) != summary.recordings or not np.isfinite(apart).all():
+            raise QueryError(
+                f"There are {len(apart)} distances for {summary.recordings} recordings; one finite value each is needed."
+            )
+        known[name] = Known(summary, np.sort(apart))
+    decision = Decision(known, encoder_hash)
     if out is not None:
         from safetensors.numpy import save_file
 
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
-        arrays = {**summary.to_arrays(), "distances": decision.distances.astype(np.float32)}
+        arrays: dict[str, NDArray[Any]] = {}
+        for name, one in known.items():
+            parts = {**one.summary.to_arrays(), "distances": one.distances.astype(np.float32)}
+            arrays |= {f"{name}/{part}": values for part, values in parts.items()}
         save_file(arrays, folder / "decision.safetensors")
         card = {
-            "format": _FORMAT, "encoder": encoder_hash, "recordings": summary.recordings,
+            "format": _FORMAT, "encoder": encoder_hash, "recordings": len(labels),
             "patients": len(np.unique(patients)), "unfamiliar_share": UNFAMILIAR_SHARE, **(note or {}),
-            "defaults": decision.thresholds().to_json(),
+            "defaults": {name: decision.thresholds(name).to_json() for name in known},
         }  # fmt: skip
         (folder / "decision.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     return decision

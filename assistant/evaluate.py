@@ -18,7 +18,9 @@ from assistant.evidence import PRESENT, Evidence
 from assistant.grammar import parse
 from assistant.intents import Question
 from encoders.encode import Encoder
+from encoders.leadsets import ALL_LEADS, LEAD_SETS
 from encoders.ptbxl import PtbXl, load_ptbxl
+from encoders.studies import study_lines
 from encoders.vocabulary import CODES
 from retrieval.library import CaseLibrary
 
@@ -27,6 +29,8 @@ __all__ = ["evaluate", "format_table", "questions_with_tokens", "report_quality"
 #: Kinds of question that a recording's own statements answer; weights as in the corpus.
 _KINDS = {"verify": 4, "choose": 2, "query": 2}
 _BATCH = 32
+#: What is kept of the decisions on fewer than twelve leads.
+_FEW_LEADS = ("referred", "stated", "stated_in_drafts", "absent", "states_per_recording", "by_group")
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +55,7 @@ def evaluate(
     from assistant.crossfit import cross_fit_report
     from assistant.rules import Measured
     from encoders.evaluate import evaluate_encoder
-    from encoders.raw import encode_all
+    from encoders.raw import encode_lead_sets
     from encoders.table import measure_table
 
     data = load_ptbxl(ptbxl, tuple(folds))
@@ -59,20 +63,31 @@ def evaluate(
     library = CaseLibrary.open(None, encoder.hash)
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(run) if run is not None else Path(scratch)
-        table = measure_table(data, work)
-        raw = encode_all(encoder.network, data.signals(work / "cache" if run is not None else None))
+        tables = {one.name: measure_table(data, work, read_from=one.name) for one in LEAD_SETS}
+        kept = work / f"fold{'-'.join(str(fold) for fold in folds)}-{encoder.hash[:12]}"
+        seen = encode_lead_sets(encoder.network, data.signals(work / "cache" if run is not None else None), kept)
+    table, raw = tables[ALL_LEADS], seen[ALL_LEADS]
     read = _Read(data, raw.logits, raw.embeddings, raw.tokens.astype(np.float32))
     sexes = data.table["sex"].to_numpy(float)
     ages = data.table["age"].to_numpy(float)
-    measured = Measured(table.values.astype(float), table.reliability.astype(float), sexes == 1, ~np.isnan(sexes))
+    decisions = {
+        name: cross_fit_report(
+            data.labels, one.logits, data.patients,
+            Measured(tables[name].values.astype(float), tables[name].reliability.astype(float), sexes == 1, ~np.isnan(sexes)),
+            logits=True, ages=np.where(ages > 130, 90, ages), usable=tables[name].usable,
+            distances=np.ravel(library.nearest_distance(one.embeddings)), lead_set=name,
+        )
+        for name, one in seen.items()
+    }  # fmt: skip
     result: dict[str, Any] = {
         "folds": list(folds),
         "encoder_hash": encoder.hash,
-        "encoder": evaluate_encoder(data, raw.logits, bootstraps=bootstraps),
-        "decisions": cross_fit_report(
-            data.labels, raw.logits, data.patients, measured, logits=True, ages=np.where(ages > 130, 90, ages),
-            usable=table.usable, distances=np.ravel(library.nearest_distance(raw.embeddings)),
-        ),
+        "encoder": evaluate_encoder(data, {name: one.logits for name, one in seen.items()}, bootstraps=bootstraps),
+        "decisions": decisions[ALL_LEADS],
+        "decisions_by_lead_set": {
+            name: {part: values for part, values in one.items() if part in _FEW_LEADS}
+            for name, one in decisions.items() if name != ALL_LEADS
+        },
         "retrieval": retrieval_overlap(read, library, seed),
     }  # fmt: skip
     if language:
@@ -84,7 +99,7 @@ def evaluate(
         keep = np.zeros(len(data), bool)
         keep[rows] = True
         part = data.take(keep)
-        few = type(table)(table.values[keep], table.reliability[keep], table.usable[keep])
+        few = table.take(keep)
         cases = library.search_batch(raw.embeddings[keep], k=10)
         thresholds = Decision.load(None, encoder.hash).thresholds()
         evidence = evidence_rows(part, encoder.calibration.apply(raw.logits[keep]), few, thresholds, cases)
@@ -234,7 +249,9 @@ def format_table(result: dict[str, Any]) -> str:
     for name, value in enc["macro_auroc"].items():
         low, high = value.get("interval", (float("nan"),) * 2)
         lines.append(f"  macro AUROC {name:<11} {value['value']:.4f}  [{low:.4f}, {high:.4f}]")
-    lines.append(f"  superclasses           {enc['superclasses']['macro_auroc']:.4f}")
+    low, high = enc["superclasses"].get("interval", (float("nan"),) * 2)
+    lines.append(f"  macro AUROC superclass  {enc['superclasses']['macro_auroc']:.4f}  [{low:.4f}, {high:.4f}]")
+    lines += _lead_set_lines(enc["lead_sets"], result["decisions_by_lead_set"], dec)
     ece = dec["calibration_error"]
     lines.append(f"  calibration error      mean {ece['mean']:.4f}, worst {ece['worst']:.4f} ({ece['worst_code']})")
     lines.append(f"  referred               {dec['referred']['share']:.3f}  {dec['referred']['by_reason']}")
@@ -250,4 +267,27 @@ def format_table(result: dict[str, Any]) -> str:
         for name in ("own", "random"):
             lines.append(f"  questions, {name} tokens: {lang['questions'][name]}")
         lines.append(f"  questions, always no or none: {lang['questions']['always_no_or_none']:.3f}")
+    lines += study_lines()
     return "\n".join(lines)
+
+
+def _lead_set_lines(
+    scored: dict[str, Any], decided: dict[str, dict[str, Any]], full: dict[str, Any]
+) -> list[str]:
+    """A row per set of leads: macro AUROC with its interval, calibration error, and what would be stated and referred."""
+    groups = ("all", "diagnostic", "form", "rhythm", "superclasses")
+    lines = [f"  {'read from':<8} " + " ".join(f"{group:<22}" for group in groups) + " ECE     referred  stated  precision"]
+    for name, row in scored.items():
+        cells = []
+        for group in groups:
+            value = row["macro_auroc"][group]
+            low, high = value.get("interval", (float("nan"),) * 2)
+            cells.append(f"{value['value']:.4f} [{low:.3f}, {high:.3f}]")
+        made = full if name == ALL_LEADS else decided[name]
+        right = made["stated"]["precision"]
+        lines.append(
+            f"  {name:<8} " + " ".join(f"{cell:<22}" for cell in cells)
+            + f" {row['calibration_error']['mean']:.4f}  {made['referred']['share']:<8.3f}  "
+            + f"{made['stated']['per_recording']:<6.2f}  {'none' if right is None else f'{right:.3f}'}"
+        )
+    return lines

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from encoders.leadsets import ALL_LEADS
 from encoders.measurements import Measurements
 from encoders.quality import Quality
 from encoders.vocabulary import statement
@@ -72,6 +73,7 @@ class Evidence:
     sex: str | None = None
     recording_hash: str = ""
     familiarity: float = 1.0  # share of fold-9 recordings that lie farther from the library than this one
+    lead_set: str | None = ALL_LEADS  # name of the set of leads that findings were read from; None where none could be read
 
     def finding(self, code: str) -> Finding:
         for finding in self.findings:
@@ -101,4 +103,5 @@ class Evidence:
             "sex": self.sex,
             "recording": self.recording_hash,
             "familiarity": round(self.familiarity, 4),
+            "lead_set": self.lead_set,
         }

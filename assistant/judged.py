@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from assistant.evidence import Evidence
 from encoders.criteria import judge
+from encoders.measurements import MEASUREMENT_NAMES
 
 __all__ = ["judged_words"]
 
@@ -25,4 +26,5 @@ def judged_words(evidence: Evidence) -> dict[str, str]:
     measurement without a value, or whose limit needs an age or sex that is unknown, has none.
     """
     judged = judge(evidence.measurements, evidence.age_years, evidence.sex)
-    return {j.measurement: _SAID.get(j.word, j.word) for j in judged if j.word != "withheld"}
+    said = (j for j in judged if j.word != "withheld" and j.measurement in MEASUREMENT_NAMES)
+    return {j.measurement: _SAID.get(j.word, j.word) for j in said}

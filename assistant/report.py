@@ -5,11 +5,14 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assistant.decide import Critical, Reason
 from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Evidence
 from encoders.vocabulary import statement
+
+if TYPE_CHECKING:
+    from encoders.heads import HeadAnswer, HeadRefusal
 
 __all__ = ["INTENDED_USE", "SCHEMA_VERSION", "SECTIONS", "Draft", "Line", "Referral", "Report", "who_should_look"]
 
@@ -65,7 +68,8 @@ class Report:
 
     ``sections``: lines by name of SECTIONS. ``checker``: sentences the language model wrote, and how many were dropped.
     ``versions``: schema, program and artefact hashes. ``limits``: what this recording cannot show. ``guarantee``: the
-    promise the states rest on.
+    promise the states rest on. ``research``: what heads trained by the user say, where they were asked for; it is no
+    evidence, and nothing else in the report rests on it.
     """
 
     evidence: Evidence
@@ -76,6 +80,7 @@ class Report:
     versions: dict[str, str] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
     guarantee: str = ""
+    research: tuple[HeadAnswer | HeadRefusal, ...] = ()
 
     def to_json(self, status: str, reasons: Sequence[Reason]) -> dict[str, Any]:
         """The document of this schema: measured values, findings and lines, nothing that names the patient."""
@@ -99,8 +104,10 @@ class Report:
             "sex": known["sex"],
             "recording": known["recording"],
             "familiarity": known["familiarity"],
+            "lead_set": known["lead_set"],
             "limits": list(self.limits),
             "guarantee": self.guarantee,
+            "research": [item.to_json() for item in self.research],
             "checker": dict(self.checker),
             "versions": {"schema": SCHEMA_VERSION, **self.versions},
         }
@@ -127,6 +134,8 @@ class Report:
                 f"- C:{c.case_id}, similarity {c.similarity:.2f}: {', '.join(sorted(c.statements)) or 'no statements'}"
                 for c in self.evidence.cases[:5]
             ]
+        if self.research:
+            out += ["", "Research only, not for clinical decisions", *(f"- {item.text} [{item.id}]" for item in self.research)]
         if self.limits:
             out += ["", "Limits", *(f"- {limit}" for limit in self.limits)]
         if self.guarantee:

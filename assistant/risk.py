@@ -14,6 +14,9 @@ Two promises, both for recordings like the calibration ones (DESIGN, rule 3):
 Which promise holds for a statement is kept with it: "alone" where its own cases show it, else "pooled". The pool for
 absence holds the statements with too few cases for an order statistic of their own, on the scale of the share of recordings
 that look less like the statement. Below ``MIN_CASES`` true cases absence is never said: the statement is "not assessed".
+
+With fewer than twelve leads the same is done on what the network says of those leads, over the statements that they can
+bear out at all (``assistant.visible``); the others are neither stated nor excluded, on the basis "leads".
 """
 
 from __future__ import annotations
@@ -25,7 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtr
 
+from assistant.visible import can_exclude, can_state
 from encoders.errors import ArtefactError, QueryError
+from encoders.leadsets import ALL_LEADS, lead_set
 from encoders.vocabulary import CODES, STATEMENTS
 
 __all__ = ["CONFIDENCE", "MIN_CASES", "CalibrationSummary", "Thresholds", "fit_risk", "summarise", "thresholds_for"]
@@ -49,8 +54,9 @@ class Thresholds:
 
     ``present``: stated from here up; above 1 where it is never stated. ``absent``: called absent below it; 0 where absence
     is never said. ``alert``: from here up a statement that is not settled counts as one that cannot be judged.
-    ``present_basis`` ("alone", "pooled", "never"), ``absent_basis`` ("alone", "pooled", "not assessed") say which promise holds.
-    ``cases``: true cases behind it. ``present_risk``, ``absent_risk``, ``critical_risk``: the risks asked for.
+    ``present_basis`` ("alone", "pooled", "never", "leads"), ``absent_basis`` ("alone", "pooled", "not assessed", "leads") say
+    which promise holds; "leads": the leads read cannot bear it out. ``cases``: true cases behind it. ``present_risk``,
+    ``absent_risk``, ``critical_risk``: the risks asked for. ``lead_set``: what was read (``encoders.leadsets``).
     """
 
     present: NDArray[np.float64]
@@ -63,19 +69,22 @@ class Thresholds:
     absent_risk: float
     critical_risk: float
     recordings: int
+    lead_set: str = ALL_LEADS
 
     def guarantee(self) -> str:
         """The promise in one sentence, as it is printed beside every finding that rests on it."""
+        read = "" if self.lead_set == ALL_LEADS else f", read from {lead_set(self.lead_set).words}"
         return (
             f"At most {100 * self.present_risk:g} % of stated findings wrong and at most {100 * self.absent_risk:g} % of true "
             f"cases called absent ({100 * self.critical_risk:g} % for critical statements), for recordings like the "
-            f"{self.recordings} it was calibrated on; pooled over statements where single ones have too few cases."
+            f"{self.recordings} it was calibrated on{read}; pooled over statements where single ones have too few cases."
         )
 
     def to_json(self) -> dict[str, Any]:
         return {
             "risks": {"present": self.present_risk, "absent": self.absent_risk, "critical": self.critical_risk},
             "recordings": self.recordings,
+            "lead_set": self.lead_set,
             "guarantee": self.guarantee(),
             "statements": {
                 code: {
@@ -104,6 +113,7 @@ class Thresholds:
                 tuple(row["absent_basis"] for row in rows),
                 tuple(int(row["cases"]) for row in rows),
                 risks["present"], risks["absent"], risks["critical"], int(data["recordings"]),
+                data["lead_set"],
             )  # fmt: skip
         except KeyError as error:
             raise ArtefactError(f"The thresholds lack {error}; they must cover all 71 statements, so fit them again.") from error
@@ -158,11 +168,16 @@ def fit_risk(
     absent_risk: float = 0.05,
     critical_risk: float = 0.02,
     min_cases: int = MIN_CASES,
+    read_from: str = ALL_LEADS,
 ) -> Thresholds:
-    """Thresholds from calibration recordings: labels (n, 71) and calibrated probabilities (n, 71); risks in (0, 0.5]."""
+    """Thresholds from calibration recordings: labels (n, 71) and calibrated probabilities (n, 71); risks in (0, 0.5].
+
+    ``read_from``: name of the set of leads that the probabilities come from.
+    """
     return thresholds_for(
         summarise(labels, probabilities),
         present_risk=present_risk, absent_risk=absent_risk, critical_risk=critical_risk, min_cases=min_cases,
+        read_from=read_from,
     )  # fmt: skip
 
 
@@ -173,22 +188,23 @@ def thresholds_for(
     absent_risk: float = 0.05,
     critical_risk: float = 0.02,
     min_cases: int = MIN_CASES,
+    read_from: str = ALL_LEADS,
 ) -> Thresholds:
-    """Thresholds for these risks, each in (0, 0.5]; QueryError outside."""
+    """Thresholds for these risks, each in (0, 0.5], and for what one set of leads can bear out; QueryError outside."""
     for name, risk in (("present_risk", present_risk), ("absent_risk", absent_risk), ("critical_risk", critical_risk)):
         if not 0 < risk <= 0.5:
             raise QueryError(f"{name} is {risk}; it must lie above 0 and at most 0.5, so give for example 0.05.")
     cases = summary.labels.sum(0)
     risks = np.array([critical_risk if s.urgency == "critical" else absent_risk for s in STATEMENTS])
-    present, present_basis = _present(summary, present_risk)
-    absent, absent_basis = _absent(summary, risks, cases, min_cases)
+    present, present_basis = _present(summary, present_risk, can_state(read_from))
+    absent, absent_basis = _absent(summary, risks, cases, min_cases, can_exclude(read_from))
     # Where the two regions overlap both promises hold at any cut between; the one nearest to even odds is taken.
     overlap = absent > present
     cut = np.clip(0.5, present, np.maximum(absent, present))
     present, absent = np.where(overlap, cut, present), np.where(overlap, cut, absent)
     return Thresholds(
         present, absent, np.maximum(absent, risks), present_basis, absent_basis, tuple(int(c) for c in cases),
-        present_risk, absent_risk, critical_risk, summary.recordings,
+        present_risk, absent_risk, critical_risk, summary.recordings, read_from,
     )  # fmt: skip
 
 
@@ -202,17 +218,19 @@ def _known_bad(wrong: int, stated: int, risk: float) -> bool:
     return bool(wrong and 1 - bdtr(wrong - 1, stated, risk) <= 1 - CONFIDENCE)
 
 
-def _present(summary: CalibrationSummary, risk: float) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+def _present(
+    summary: CalibrationSummary, risk: float, allowed: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     p_NS, n = summary.probabilities, summary.recordings
     wrong_NS = np.cumsum(~summary.labels, axis=0)
     needed = int(np.ceil(np.log(1 - CONFIDENCE) / np.log(1 - risk)))  # the fewest findings that can show the risk
     # The sequence starts where the test has power: with the fewest findings a single wrong label among the surest would
     # end it. A count of findings does not look at labels, so the promise stays.
     start = max(needed, int(np.ceil(_START * n)))
-    threshold, basis = np.full(p_NS.shape[1], 2.0), ["never"] * p_NS.shape[1]
+    threshold, basis = np.full(p_NS.shape[1], 2.0), ["never" if may else "leads" for may in allowed]
     # One cut on calibrated probability for the pool of all statements. A statement that is known to be wrong too
     # often on its own leaves the pool and keeps the last cut that was shown, so that easy ones cannot carry it along.
-    pool = list(range(p_NS.shape[1]))
+    pool = [s for s in range(p_NS.shape[1]) if allowed[s]]
     for level in _LEVELS:
         stated_S = (p_NS >= level).sum(0)
         wrong_S = np.where(stated_S > 0, np.take_along_axis(wrong_NS, np.maximum(stated_S - 1, 0)[None], 0)[0], 0)
@@ -226,7 +244,7 @@ def _present(summary: CalibrationSummary, risk: float) -> tuple[NDArray[np.float
             if stated_S[s] >= needed and _shown(int(wrong_S[s]), int(stated_S[s]), risk):
                 basis[s] = "alone"
     # Those that left try a cut of their own, from half of the cases expected (a count that does not look at labels).
-    for s in sorted(set(range(p_NS.shape[1])) - set(pool)):
+    for s in sorted(set(np.flatnonzero(allowed).tolist()) - set(pool)):
         stated = max(needed, int(np.ceil(0.5 * p_NS[:, s].sum())))
         while stated <= n:
             tied = int(np.searchsorted(-p_NS[:, s], -p_NS[stated - 1, s], side="right"))
@@ -238,11 +256,11 @@ def _present(summary: CalibrationSummary, risk: float) -> tuple[NDArray[np.float
 
 
 def _absent(
-    summary: CalibrationSummary, risks: NDArray[np.float64], cases: NDArray[np.int64], min_cases: int
+    summary: CalibrationSummary, risks: NDArray[np.float64], cases: NDArray[np.int64], min_cases: int, allowed: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     p_NS, n = summary.probabilities, summary.recordings
-    threshold, basis = np.zeros(p_NS.shape[1]), ["not assessed"] * p_NS.shape[1]
-    for s in range(p_NS.shape[1]):
+    threshold, basis = np.zeros(p_NS.shape[1]), ["not assessed" if may else "leads" for may in allowed]
+    for s in np.flatnonzero(allowed).tolist():
         k = int(np.floor(risks[s] * (cases[s] + 1)))
         if cases[s] >= min_cases and k >= 1:
             true_cases = p_NS[summary.labels[:, s], s][::-1]  # rising

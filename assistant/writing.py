@@ -71,9 +71,9 @@ def write_report(
     """The impression of each recording, in one batch of the model.
 
     Every present finding and every critical or urgent one that cannot be judged is in it, whatever the model wrote.
-    An unusable recording gets the renderer's sentences alone: there is nothing to read in its tokens.
+    An unusable recording, or one whose leads could not be read, gets the renderer's sentences alone: its tokens say nothing.
     """
-    readable = [i for i, e in enumerate(evidences) if e.quality.usable and e.findings]
+    readable = [i for i, e in enumerate(evidences) if e.quality.usable and e.findings and e.lead_set is not None]
     texts = model.generate(
         [prompt(evidences[i], None, _mode(evidences[i])) for i in readable], [[tokens[i]] for i in readable], _REPORT_TOKENS
     ) if readable else ()  # fmt: skip

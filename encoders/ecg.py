@@ -31,6 +31,8 @@ class ECG:
     sex : "F", "M" or None where unknown.
     recorded_at : ISO date and time as the file gives it, or None.
     source : a short word on where it came from, e.g. "wfdb", "csv", "demo"; never a path or an identifier.
+    patient : a locally keyed hash (``encoders.patient``) that ties recordings of one patient together, or None; never an
+        identifier itself.
     """
 
     signal_mv: NDArray[np.float32]
@@ -40,6 +42,7 @@ class ECG:
     sex: str | None = None
     recorded_at: str | None = None
     source: str = "array"
+    patient: str | None = None
 
     def __post_init__(self) -> None:
         signal = np.array(self.signal_mv, dtype=np.float32, copy=True)
@@ -73,11 +76,6 @@ class ECG:
     @property
     def duration_s(self) -> float:
         return self.n_samples / self.fs_hz
-
-    @property
-    def is_standard_12(self) -> bool:
-        """True where all twelve standard leads are there."""
-        return self.leads[:12] == STANDARD_LEADS
 
     def lead(self, name: str) -> NDArray[np.float32]:
         """One lead's samples in mV, shape (samples,). Raises RecordingError where the lead is not there."""

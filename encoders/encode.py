@@ -16,6 +16,7 @@ from encoders.calibrate import Calibration
 from encoders.clean import MODEL_FS_HZ, clean
 from encoders.ecg import ECG, STANDARD_LEADS
 from encoders.errors import ArtefactError
+from encoders.leadsets import ALL_LEADS, needed_set, with_limb_leads
 
 if TYPE_CHECKING:
     from encoders.network import EncoderNetwork
@@ -32,24 +33,30 @@ class Encoding:
     """What the encoder says of one recording.
 
     ``probabilities`` float32 (71,), calibrated; ``logits`` float32 (71,); ``embedding`` float32 (256,) of unit length;
-    ``tokens`` float32 (16, 256), in order of time.
+    ``tokens`` float32 (16, 256), in order of time. ``lead_set``: name of the set of leads it was read from
+    (``encoders.leadsets``).
     """
 
     probabilities: NDArray[np.float32]
     logits: NDArray[np.float32]
     embedding: NDArray[np.float32]
     tokens: NDArray[np.float32]
+    lead_set: str = ALL_LEADS
 
 
 def prepare(ecg: ECG) -> NDArray[np.float32]:
-    """Cleaned 12 leads at 100 Hz, first 10 s, in mV: (12, 1000). Leads that are not there and missing time are 0 mV."""
+    """Cleaned leads at 100 Hz, first 10 s, in mV: (12, 1000). Rows outside the recording's set of leads and missing time are 0.
+
+    Missing limb leads are computed first. Raises RecordingError where the recording contains no calibrated set of leads.
+    """
+    chosen = needed_set(ecg.leads)
     out = np.zeros((12, N_SAMPLES), np.float32)
-    present = [lead for lead in STANDARD_LEADS if lead in ecg.leads]
-    if present and ecg.n_samples:
+    if ecg.n_samples:
         span = int(round(N_SAMPLES / MODEL_FS_HZ * ecg.fs_hz))
-        cleaned = clean(ecg.select(tuple(present)).signal_mv[:, :span], ecg.fs_hz)[:, :N_SAMPLES]
+        signal = with_limb_leads(ecg).select(chosen.leads).signal_mv[:, :span]
+        cleaned = clean(signal, ecg.fs_hz)[:, :N_SAMPLES]
         # Beyond ±10 mV nothing is an ECG; a bound keeps a wrong gain from overflowing the network.
-        for row, lead in enumerate(present):
+        for row, lead in enumerate(chosen.leads):
             out[STANDARD_LEADS.index(lead), : cleaned.shape[1]] = np.clip(cleaned[row], -10, 10)
     return out
 
@@ -64,8 +71,12 @@ class Encoder:
         self.hash = digest
 
     @classmethod
-    def load(cls, path: str | Path | None = None) -> Encoder:
-        """The encoder in ``path`` (a folder with encoder.safetensors, encoder.json, calibration.json); built-in by default."""
+    def load(cls, path: str | Path | None = None, *, calibrated: bool = True) -> Encoder:
+        """The encoder in ``path`` (a folder with encoder.safetensors, encoder.json, calibration.json); built-in by default.
+
+        Without ``calibrated`` calibration.json is not read: such an encoder is there to be calibrated, its probabilities
+        are those of the bare logits.
+        """
         from safetensors.torch import load_file
 
         from encoders.network import EncoderConfig, EncoderNetwork
@@ -78,27 +89,37 @@ class Encoder:
         card = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
         if card["sha256"] != digest:
             raise ArtefactError("The encoder weights differ from their card (sha256); reinstall or train again.")
-        network = EncoderNetwork(EncoderConfig(**{**card["network"], "widths": tuple(card["network"]["widths"])}))
+        network = EncoderNetwork(EncoderConfig.from_json(card["network"]))
         network.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in load_file(file).items()})
-        return cls(network, Calibration.load(folder / "calibration.json", digest), digest)
+        curves = Calibration.load(folder / "calibration.json", digest) if calibrated else Calibration.identity(digest)
+        return cls(network, curves, digest)
 
     def encode(self, ecgs: Sequence[ECG], batch: int = 32) -> list[Encoding]:
-        """One Encoding per recording, in order."""
-        return self.encode_arrays(np.stack([prepare(ecg) for ecg in ecgs]), batch) if ecgs else []
+        """One Encoding per recording, in order, each read from the largest set of leads that it contains.
 
-    def encode_arrays(self, signals_mv: NDArray[np.floating], batch: int = 32) -> list[Encoding]:
-        """The same from prepared arrays (records, 12, 1000) in mV."""
+        Raises RecordingError where one contains none.
+        """
+        names = [needed_set(ecg.leads).name for ecg in ecgs]
+        return self.encode_arrays(np.stack([prepare(ecg) for ecg in ecgs]), batch, names) if ecgs else []
+
+    def encode_arrays(
+        self, signals_mv: NDArray[np.floating], batch: int = 32, lead_sets: str | Sequence[str] = ALL_LEADS
+    ) -> list[Encoding]:
+        """The same from prepared arrays (records, 12, 1000) in mV, rows outside their set of leads silent already.
+
+        ``lead_sets``: name of the set that all were read from, or of each recording's.
+        """
         import torch
 
+        names = [lead_sets] * len(signals_mv) if isinstance(lead_sets, str) else list(lead_sets)
         out: list[Encoding] = []
         with torch.inference_mode():
             for start in range(0, len(signals_mv), batch):
                 x = torch.from_numpy(np.asarray(signals_mv[start : start + batch], dtype=np.float32))
                 logits, embeddings, tokens = (t.numpy() for t in self.network.encode(x))
-                probabilities = self.calibration.apply(logits)
-                out += [
-                    Encoding(probabilities[i], logits[i], embeddings[i], tokens[i]) for i in range(len(logits))
-                ]
+                part = names[start : start + batch]
+                probabilities = self.calibration.apply(logits, part)
+                out += [Encoding(probabilities[i], logits[i], embeddings[i], tokens[i], part[i]) for i in range(len(logits))]
         return out
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from encoders.calibrate import fit_calibration
+from encoders.leadsets import ALL_LEADS, lead_set
 from encoders.metrics import auroc_per_statement, calibration_error
 from encoders.ptbxl import PtbXl
 from encoders.vocabulary import CODES, SUPERCLASSES, codes_in
@@ -43,65 +45,106 @@ def age_bands(ages: NDArray[np.floating]) -> dict[str, NDArray[np.bool_]]:
 
 def _mean(values: NDArray[np.float64], codes: tuple[str, ...]) -> float:
     picked = values[[CODES.index(c) for c in codes]]
-    return float(np.nanmean(picked))
+    return float(np.nanmean(picked)) if np.isfinite(picked).any() else float("nan")
 
 
-def evaluate_encoder(data: PtbXl, logits: NDArray[np.float32], *, bootstraps: int = BOOTSTRAPS) -> dict[str, Any]:
-    """Every figure of one encoder on one set, as plain JSON.
+def _superclass(values: NDArray[Any]) -> NDArray[Any]:
+    """(n, 71) → (n, 5): a superclass has the labels and the highest score of its statements."""
+    return np.stack([values[:, [CODES.index(c) for c in codes_in(name)]].max(axis=1) for name in SUPERCLASSES], axis=1)
 
-    AUROC with 95 % intervals from ``bootstraps`` resamplings of patients; calibration errors are cross-fitted between
-    halves of the patients.
-    """
-    labels = data.labels
-    per_statement = auroc_per_statement(labels, logits)
+
+def _macro(labels: NDArray[np.uint8], scores: NDArray[np.float32]) -> dict[str, float]:
+    """Macro AUROC of every group of statements, and of the superclasses."""
+    values = auroc_per_statement(labels, scores)
     groups = {"all": CODES, **{name: codes_in(name) for name in ("diagnostic", "form", "rhythm")}}
-    scores = {name: [_mean(per_statement, codes)] for name, codes in groups.items()}
-    columns = {name: [CODES.index(c) for c in codes_in(name)] for name in SUPERCLASSES}
-    super_labels = np.stack([labels[:, c].max(axis=1) for c in columns.values()], axis=1)
-    super_scores = np.stack([logits[:, c].max(axis=1) for c in columns.values()], axis=1)
-    superclass = auroc_per_statement(super_labels, super_scores)
-    patients = data.patients
-    unique, inverse = np.unique(patients, return_inverse=True)
+    out = {name: _mean(values, codes) for name, codes in groups.items()}
+    out["superclasses"] = float(np.nanmean(auroc_per_statement(_superclass(labels), _superclass(scores))))
+    return out
+
+
+def _bootstrapped(data: PtbXl, logits: NDArray[np.float32], bootstraps: int) -> dict[str, dict[str, Any]]:
+    """``_macro`` with 95 % intervals from ``bootstraps`` resamplings of patients."""
+    unique, inverse = np.unique(data.patients, return_inverse=True)
     rng = np.random.default_rng(0)
     rows_of = np.split(np.argsort(inverse, kind="stable"), np.cumsum(np.bincount(inverse))[:-1])
-    drawn: dict[str, list[float]] = {name: [] for name in groups}
+    drawn: dict[str, list[float]] = {}
     for _ in range(bootstraps):
         rows = np.concatenate([rows_of[i] for i in rng.integers(0, len(unique), len(unique))])
-        values = auroc_per_statement(labels[rows], logits[rows])
-        for name, codes in groups.items():
-            drawn[name].append(_mean(values, codes))
-    probabilities = cross_calibrate(logits, labels, patients)
-    ece = calibration_error(labels, probabilities)
-    worst = int(np.argmax(ece))
-    by_group = {}
-    ages = data.table["age"].to_numpy(float)
-    sexes = data.table["sex"].to_numpy(float)
-    masks = {**age_bands(ages), "M": sexes == 0, "F": sexes == 1}
-    for name, mask in masks.items():
-        if not mask.any():
-            continue
-        values = auroc_per_statement(labels[mask], logits[mask])
-        by_group[name] = {"recordings": int(mask.sum()), "macro_auroc": float(np.nanmean(values))}
+        for name, value in _macro(data.labels[rows], logits[rows]).items():
+            drawn.setdefault(name, []).append(value)
+    out: dict[str, dict[str, Any]] = {}
+    for name, value in _macro(data.labels, logits).items():
+        out[name] = {"value": value}
+        if bootstraps:
+            out[name]["interval"] = [float(q) for q in np.nanquantile(drawn[name], [0.025, 0.975])]
+    return out
+
+
+def _ece(errors: NDArray[np.float64]) -> dict[str, Any]:
+    worst = int(np.argmax(errors))
+    return {"mean": float(errors.mean()), "worst": float(errors[worst]), "worst_statement": CODES[worst]}
+
+
+def evaluate_encoder(
+    data: PtbXl, logits: NDArray[np.float32] | Mapping[str, NDArray[np.float32]], *, bootstraps: int = BOOTSTRAPS
+) -> dict[str, Any]:
+    """Every figure of one encoder on one set, as plain JSON.
+
+    ``logits``: (n, 71) by name of the set of leads they were read from (all twelve among them), or one array, from all
+    twelve. AUROC with 95 % intervals from ``bootstraps`` resamplings of patients; calibration errors are cross-fitted
+    between halves of the patients, for every set of leads on its own. The figures at the top are those of all twelve;
+    "lead_sets" holds a row for each set.
+    """
+    by_set = logits if isinstance(logits, Mapping) else {ALL_LEADS: logits}
+    labels, full = data.labels, by_set[ALL_LEADS]
+    areas = {name: auroc_per_statement(labels, z) for name, z in by_set.items()}
+    errors = {name: calibration_error(labels, cross_calibrate(z, labels, data.patients)) for name, z in by_set.items()}
+    macro = {name: _bootstrapped(data, z, bootstraps) for name, z in by_set.items()}
+    superclass = auroc_per_statement(_superclass(labels), _superclass(full))
     return {
         "recordings": len(data),
-        "macro_auroc": {
-            name: {"value": value[0], "interval": [float(q) for q in np.nanquantile(drawn[name], [0.025, 0.975])]}
-            if bootstraps
-            else {"value": value[0]}
-            for name, value in scores.items()
-        },
+        "macro_auroc": {name: value for name, value in macro[ALL_LEADS].items() if name != "superclasses"},
         "superclasses": {
-            "macro_auroc": float(np.nanmean(superclass)),
+            "macro_auroc": macro[ALL_LEADS]["superclasses"]["value"],
+            **{name: value for name, value in macro[ALL_LEADS]["superclasses"].items() if name == "interval"},
             **{name: float(v) for name, v in zip(SUPERCLASSES, superclass, strict=True)},
         },
-        "calibration_error": {"mean": float(ece.mean()), "worst": float(ece[worst]), "worst_statement": CODES[worst]},
-        "by_group": by_group,
+        "calibration_error": _ece(errors[ALL_LEADS]),
+        "lead_sets": {
+            name: {
+                "leads": list(lead_set(name).leads),
+                "macro_auroc": macro[name],
+                "calibration_error": _ece(errors[name]),
+                "by_group": _by_group(data, by_set[name]),
+            }
+            for name in by_set
+        },
+        "by_group": _by_group(data, full),
         "per_statement": {
             code: {
                 "cases": int(labels[:, i].sum()),
-                "auroc": None if np.isnan(per_statement[i]) else round(float(per_statement[i]), 4),
-                "calibration_error": round(float(ece[i]), 4),
+                "auroc": _rounded(areas[ALL_LEADS][i]),
+                "calibration_error": round(float(errors[ALL_LEADS][i]), 4),
+                "auroc_by_lead_set": {name: _rounded(values[i]) for name, values in areas.items()},
             }
             for i, code in enumerate(CODES)
         },
+    }
+
+
+def _rounded(value: float) -> float | None:
+    return None if np.isnan(value) else round(float(value), 4)
+
+
+def _by_group(data: PtbXl, logits: NDArray[np.float32]) -> dict[str, dict[str, Any]]:
+    """Recordings and macro AUROC of every band of age and of either sex, where there are any."""
+    sexes = data.table["sex"].to_numpy(float)
+    masks = {**age_bands(data.table["age"].to_numpy(float)), "M": sexes == 0, "F": sexes == 1}
+    return {
+        name: {
+            "recordings": int(mask.sum()),
+            "macro_auroc": float(np.nanmean(auroc_per_statement(data.labels[mask], logits[mask]))),
+        }
+        for name, mask in masks.items()
+        if mask.any()
     }

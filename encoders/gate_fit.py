@@ -16,7 +16,7 @@ from encoders.errors import RecordingError
 from encoders.gate_features import FEATURE_NAMES, feature_vector, lead_signs
 from encoders.readers import read
 
-__all__ = ["CHOSEN", "fit_gate", "fit_logistic", "load_challenge"]
+__all__ = ["CHOSEN", "cross_validated", "fit_gate", "fit_logistic", "load_challenge"]
 
 Floats = NDArray[np.float64]
 
@@ -71,13 +71,8 @@ def _auroc(y: Floats, score: Floats) -> float:
     return float((wins > 0).mean() + 0.5 * (wins == 0).mean())
 
 
-def fit_gate(folder: str | Path, out: str | Path | None = None) -> dict[str, object]:
-    """Fits on all recordings, cross-validates (10 parts, 4 repeats), writes the model with its card, and gives the card.
-
-    The threshold below which a recording is unusable is the one with the best balanced accuracy of the cross-validated
-    scores, from a grid of 0.05.
-    """
-    x, y = load_challenge(folder)
+def cross_validated(x: Floats, y: Floats) -> dict[str, float]:
+    """AUROC, the threshold with the best balanced accuracy (grid of 0.05) and what it gives, on held-out parts."""
     held = np.zeros((_REPEATS, len(y)))
     for repeat in range(_REPEATS):
         part = np.zeros(len(y), int)
@@ -92,6 +87,22 @@ def fit_gate(folder: str | Path, out: str | Path | None = None) -> dict[str, obj
     grid = np.round(np.arange(0.3, 0.9, 0.05), 2)
     balanced = [float(((held[:, y == 1] >= t).mean() + (held[:, y == 0] < t).mean()) / 2) for t in grid]
     threshold = float(grid[int(np.argmax(balanced))])
+    return {
+        "unusable_below": threshold,
+        "auroc": round(float(np.mean([_auroc(y, row) for row in held])), 4),
+        "sensitivity_to_unacceptable": round(float((held[:, y == 0] < threshold).mean()), 4),
+        "false_alarms_on_acceptable": round(float((held[:, y == 1] < threshold).mean()), 4),
+    }
+
+
+def fit_gate(folder: str | Path, out: str | Path | None = None) -> dict[str, object]:
+    """Fits on all recordings, cross-validates (10 parts, 4 repeats), writes the model with its card, and gives the card.
+
+    What ``encoders.placement_fit`` wrote into the same file stays.
+    """
+    x, y = load_challenge(folder)
+    figures = cross_validated(x, y)
+    threshold = figures.pop("unusable_below")
     mean, scale = _standard(x)
     weights, intercept = fit_logistic(np.clip((x - mean) / scale, -4, 4), y)
     card: dict[str, object] = {
@@ -99,11 +110,9 @@ def fit_gate(folder: str | Path, out: str | Path | None = None) -> dict[str, obj
         "model": "logistic regression on gain-free signs of the leads, clipped at 4 standard deviations",
         "command": "encoders.gate_fit.fit_gate(folder)",
         "cross_validation": f"{_PARTS} parts, {_REPEATS} repeats",
-        "auroc": round(float(np.mean([_auroc(y, row) for row in held])), 4),
-        "sensitivity_to_unacceptable": round(float((held[:, y == 0] < threshold).mean()), 4),
-        "false_alarms_on_acceptable": round(float((held[:, y == 1] < threshold).mean()), 4),
+        **figures,
     }
-    model = {
+    model: dict[str, object] = {
         "card": card,
         "features": list(CHOSEN),
         "mean": [round(float(v), 6) for v in mean],
@@ -114,5 +123,8 @@ def fit_gate(folder: str | Path, out: str | Path | None = None) -> dict[str, obj
     }
     file = Path(out) if out is not None else Path(__file__).with_name("weights") / "gate.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(model, indent=1) + "\n", encoding="utf-8")
+    if file.exists():
+        kept = json.loads(file.read_text(encoding="utf-8")).get("placement")
+        model |= {} if kept is None else {"placement": kept}
+    file.write_text(json.dumps(model, separators=(",", ":")) + "\n", encoding="utf-8")
     return card

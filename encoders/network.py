@@ -1,12 +1,14 @@
-"""The encoder's network: a one-dimensional residual network with squeeze-and-excitation over 2.5 s windows.
+"""The encoder's network: one-dimensional residual towers with squeeze-and-excitation over 2.5 s windows.
 
-Every window gives 4 tokens; a recording gives ``N_TOKENS`` tokens, one embedding and one logit per statement.
-Logits are linear in the pooled tokens, so a token says how much its 0.6 s speak for each statement.
+Every window gives 16 tokens per tower; a recording gives ``N_TOKENS`` tokens, one embedding and one logit per statement.
+A lead that is not there is a row of zeros. One tower learned from complete recordings only and keeps silent where a lead
+is missing or flat; the other learned from all subsets of leads and reads any of them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,21 +19,30 @@ TOKEN_DIM = 256
 EMBEDDING_DIM = 256
 N_TOKENS = 16
 WINDOW = 250  # samples at 100 Hz: 2.5 s
-TOKENS_PER_WINDOW = 4
+POSITIONS = 16  # tokens of one window, before they are averaged over time
 
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """Shape of the network. Token and embedding widths are fixed for all encoders and not part of it."""
+    """Shape of the network. ``complete_only`` has one entry per tower: True for a tower that reads complete recordings only.
 
-    towers: int = 2
+    Token and embedding widths are fixed for all encoders and not part of it.
+    """
+
+    complete_only: tuple[bool, ...] = (True, False)
     n_leads: int = 12
     n_statements: int = 71
     stem: int = 64
-    widths: tuple[int, ...] = (64, 128, 192, 256)
+    widths: tuple[int, ...] = (48, 96, 160, 208)
     blocks: int = 2
-    kernel: int = 7
+    kernel: int = 9
     dropout: float = 0.25
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> EncoderConfig:
+        """The shape as a card holds it, lists turned back into tuples."""
+        shaped: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        return cls(**shaped)
 
 
 class SqueezeExcite(nn.Module):
@@ -74,7 +85,7 @@ class Tower(nn.Module):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        token_dim = TOKEN_DIM // config.towers
+        token_dim = TOKEN_DIM // len(config.complete_only)
         self.stem = nn.Sequential(
             nn.Conv1d(config.n_leads, config.stem, 15, 1, 7, bias=False), nn.BatchNorm1d(config.stem), nn.ReLU()
         )
@@ -88,10 +99,14 @@ class Tower(nn.Module):
         self.drop = nn.Dropout(config.dropout)
         self.head = nn.Linear(2 * token_dim, config.n_statements)
 
-    def forward(self, x_BLS: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, leads, samples) → tokens (B, D/towers, L) and logits (B, statements)."""
+    def pooled(self, x_BLS: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, leads, 250) → tokens (B, 256/towers, 16) and what the head reads: their mean and maximum (B, 512/towers)."""
         tokens_BDL = self.to_token(self.trunk(self.stem(x_BLS)))
-        pooled_B2D = torch.cat([tokens_BDL.mean(-1), tokens_BDL.amax(-1)], dim=-1)
+        return tokens_BDL, torch.cat([tokens_BDL.mean(-1), tokens_BDL.amax(-1)], dim=-1)
+
+    def forward(self, x_BLS: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, leads, 250) → tokens (B, 256/towers, 16) and logits (B, statements)."""
+        tokens_BDL, pooled_B2D = self.pooled(x_BLS)
         return tokens_BDL, self.head(self.drop(pooled_B2D))
 
 
@@ -103,7 +118,9 @@ class EncoderNetwork(nn.Module):
     def __init__(self, config: EncoderConfig | None = None) -> None:
         super().__init__()
         self.config = config or EncoderConfig()
-        self.towers = nn.ModuleList(Tower(self.config) for _ in range(self.config.towers))
+        if all(self.config.complete_only):
+            raise ValueError("Every tower reads complete recordings only; one must read any leads.")
+        self.towers = nn.ModuleList(Tower(self.config) for _ in self.config.complete_only)
         #: Typical size of each lead in mV (training set); a constant, so millivolts survive.
         self.register_buffer("lead_scale_mv", torch.ones(self.config.n_leads))
 
@@ -113,26 +130,35 @@ class EncoderNetwork(nn.Module):
         return torch.stack([tower(x_BLS)[1] for tower in self.towers], dim=1)
 
     def encode(self, x_BLS: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Whole recordings (B, leads, S ≥ 250) in mV → logits (B, 71), embedding (B, 256), tokens (B, 16, 256).
+        """Whole recordings (B, leads, S) in mV → logits (B, 71), embedding (B, 256), tokens (B, 16, 256).
 
-        Windows overlap by half; logits are averaged over windows and towers. Tokens come from windows that tile the
-        recording, so their order is time. The embedding has unit length.
+        Windows tile the recording, so tokens come in the order of time. A recording's logit lies halfway between the mean
+        and the highest of its windows' logits, averaged over the towers: what lasts counts, and so does a single ectopic
+        beat (chosen on fold 8: rhythm statements gain, none lose). The embedding has unit length.
         """
         views_BVLW = windows(x_BLS)
         batch, views = views_BVLW.shape[:2]
         x = (views_BVLW / self.lead_scale_mv[:, None]).flatten(0, 1)
-        tokens, logits = zip(*(tower(x) for tower in self.towers), strict=True)
-        logits_B71 = torch.stack(list(logits)).mean(0).unflatten(0, (batch, views)).mean(1)
-        map_BVDL = torch.cat(list(tokens), dim=1).unflatten(0, (batch, views))
+        complete_B = (x_BLS != 0).any(-1).all(-1)
+        logit_sum, readers_B = torch.zeros(batch, self.config.n_statements, device=x.device), torch.zeros_like(complete_B).float()
+        tokens = []
+        for tower, complete_only in zip(self.towers, self.config.complete_only, strict=True):
+            reads_B = complete_B.float() if complete_only else torch.ones_like(readers_B)
+            tokens_NDL, logits_NC = tower(x)
+            logits_BVC = logits_NC.unflatten(0, (batch, views))
+            logit_sum = logit_sum + reads_B[:, None] * (logits_BVC.mean(1) + logits_BVC.amax(1)) / 2
+            readers_B = readers_B + reads_B
+            tokens.append(tokens_NDL.unflatten(0, (batch, views)) * reads_B[:, None, None, None])
+        map_BVDL = torch.cat(tokens, dim=2)
         embedding_BD = nn.functional.normalize(map_BVDL.mean(dim=(1, 3)), dim=-1)
-        tiled_BDT = map_BVDL[:, ::2].permute(0, 2, 1, 3).flatten(2)
-        tokens_BTD = nn.functional.adaptive_avg_pool1d(tiled_BDT, N_TOKENS).transpose(1, 2)
-        return logits_B71, embedding_BD, tokens_BTD
+        in_time_BDT = map_BVDL.permute(0, 2, 1, 3).flatten(2)
+        tokens_BTD = nn.functional.adaptive_avg_pool1d(in_time_BDT, N_TOKENS).transpose(1, 2)
+        return logit_sum / readers_B[:, None], embedding_BD, tokens_BTD
 
 
 def windows(x_BLS: Tensor) -> Tensor:
-    """Half-overlapping 2.5 s windows: (B, leads, S) → (B, views, leads, 250); shorter signals are padded with 0 mV."""
-    short = WINDOW - x_BLS.shape[-1]
-    if short > 0:
+    """2.5 s windows that tile the recording: (B, leads, S) → (B, views, leads, 250); the last is filled up with 0 mV."""
+    short = -x_BLS.shape[-1] % WINDOW if x_BLS.shape[-1] else WINDOW
+    if short:
         x_BLS = nn.functional.pad(x_BLS, (0, short))
-    return x_BLS.unfold(-1, WINDOW, WINDOW // 2).permute(0, 2, 1, 3)
+    return x_BLS.unfold(-1, WINDOW, WINDOW).permute(0, 2, 1, 3)

@@ -43,7 +43,9 @@ class OutOfFold:
 
 def train_halves(data: PtbXl, out: Path, config: TrainConfig, network: EncoderConfig, cache: Path | None) -> list[EncoderNetwork]:
     """The two helper networks (one tower each), resumable like the encoder itself."""
-    single = replace(network, towers=1)
+    single = replace(network, complete_only=(False,))
+    # Training examples for the language model have twelve leads; crops of few leads would only weaken the helpers.
+    config = replace(config, subsets=0.0)
     return [
         train_encoder(data, out / f"half{i}", replace(config, folds=folds, seed=config.seed + 100 + i), single, cache)
         for i, folds in enumerate(HALVES)

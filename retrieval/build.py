@@ -21,6 +21,7 @@ from tqdm import tqdm
 from encoders.ecg import ECG
 from encoders.errors import EcgAssistantError, InputError
 from encoders.measurements import MEASUREMENT_NAMES, Measurements
+from encoders.patient import hash_patient
 from encoders.ptbxl import SEXES, PtbXl
 from encoders.readers import read
 from encoders.vocabulary import CODES
@@ -36,8 +37,8 @@ PTBXL_NOTES = {
 }
 BATCH = 32
 MASKED_AGE, MASKED_AS = 300.0, 90.0  # PTB-XL writes 300 for ages it masks, which are 90 and more
-#: Endings of files that are one recording each; a WFDB record is its header.
-SUFFIXES = (".hea", ".csv", ".tsv")
+#: Endings of files that are one recording each; a WFDB record is its header. What a file is, its content decides.
+SUFFIXES = (".hea", ".edf", ".dcm", ".scp", ".xml", ".npy", ".npz", ".csv", ".tsv")
 _COLUMNS = {
     "file": ("file", "filename", "path", "record", "filename_lr"),
     "id": ("id", "case_id", "ecg_id"),
@@ -118,7 +119,8 @@ def build_from_folder(
     or without ending), and where known id, patient, age, sex (F, M; PTB-XL's 0 is M, 1 is F), statements
     ("AFIB;LVH:80" or PTB-XL's own form). Where None, a ``ptbxl_database.csv`` in the folder is taken, or each header's own age
     and sex. Recordings that are in the library already (same id, same content) are skipped; a file that cannot be read is listed
-    in the report and stops nothing. Patients are kept as hashes. ``progress``: None shows the bar on a terminal only.
+    in the report and stops nothing. Patients are kept as `encoders.patient.hash_patient` gives them, so that `--patient` with the
+    same key on the same machine leaves their cases out of a search. ``progress``: None shows the bar on a terminal only.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -244,6 +246,9 @@ def _rows(table: pd.DataFrame, column: dict[str, Any]) -> Iterator[dict[str, Any
         record: dict[str, Any] = {name: str(cell).strip() for name, cell in zip(names, cells, strict=True) if str(cell).strip()}
         record.setdefault("file", "")
         record["age"] = _age(record.get("age"))
+        if "patient" in record:
+            # tables of numbers with gaps write 17 as 17.0
+            record["patient"] = hash_patient(re.sub(r"^(\d+)\.0+$", r"\1", record["patient"]))
         # in PTB-XL 0 is male and 1 female; in a table of another source bare numbers say nothing safe
         sexes = {"f": "F", "female": "F", "m": "M", "male": "M"} | ({str(n): s for n, s in SEXES.items()} if ptbxl else {})
         record["sex"] = sexes.get(str(record.get("sex", "")).lower().removesuffix(".0"))

@@ -12,8 +12,10 @@ __all__ = ["Case"]
 class Case:
     """One past recording and how like the asked one it is.
 
-    ``similarity``: cosine of the embeddings, -1..1 (text search: cosine of text embeddings, or the share of asked
-    statements). ``statements``: SCP code → annotator's likelihood 0-100. ``measurements``: name → value.
+    ``found_by`` says what ``similarity`` is: "recording", cosine of two ECGs' embeddings, -1..1; "statements", the share
+    of the asked statements that the case lists, 0..1; "condition", only age, sex or measurements were asked, 1; "signal",
+    cosine of the ECG itself and the sentence in their common space, -1..1, comparable within one search only.
+    ``statements``: SCP code → annotator's likelihood 0-100. ``measurements``: name → value.
     ``where``: where the recording can be had, e.g. "PTB-XL 1.0.3 records100/12000/12345_lr".
     """
 
@@ -24,6 +26,7 @@ class Case:
     statements: dict[str, float] = field(default_factory=dict)
     measurements: dict[str, float | None] = field(default_factory=dict)
     where: str = ""
+    found_by: str = "recording"
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -34,4 +37,5 @@ class Case:
             "statements": self.statements,
             "measurements": self.measurements,
             "where": self.where,
+            "found_by": self.found_by,
         }

@@ -258,6 +258,17 @@ class FaissStore:
             numbers = [self._number_of[i] for i in ids if i in self._number_of]
             return {row.case_id: row for row in self._table.read(numbers)}
 
+    def vectors(self, ids: Sequence[str]) -> NDArray[np.float32]:
+        """See `Store.vectors`; as decoded from the stored codes."""
+        with self._lock:
+            numbers = np.array([self._number_of[i] for i in ids], np.int64)
+            out = np.zeros((len(numbers), self.dim), np.float32)
+            coded = np.isin(numbers, faiss_ids(self._index))
+            for part, here in ((self._index, coded), (self._tail, ~coded)):
+                if here.any():
+                    out[here] = part.reconstruct_batch(numbers[here])
+        return unit_vectors(out, self.dim) if len(out) else out
+
     def matching(self, condition: Condition | None) -> Iterator[CaseRow]:
         """See `Store.matching`."""
         with self._lock:

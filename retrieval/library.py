@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.errors import InputError
+from encoders.errors import InputError, QueryError
 from encoders.vocabulary import CODES
+from retrieval.aligned import AlignedSpace
 from retrieval.case import Case
 from retrieval.store import CaseRow, Store, open_store, patient_key
 from retrieval.text import TextEncoder
@@ -29,13 +30,18 @@ NEAR_DUPLICATE = 0.9995
 SPARE = 24
 MAX_K = 1000
 KEPT_ROWS = 200_000
+#: Cases whose vectors are held against a sentence at a time.
+CHUNK = 50_000
 
 
 class CaseLibrary:
     """Past cases behind one store. Open with `open` (the built-in one where no path is given); `close` when done."""
 
-    def __init__(self, store: Store, text_encoder: TextEncoder | None = None) -> None:
+    def __init__(self, store: Store, text_encoder: TextEncoder | None = None, aligned: Path = BUILTIN) -> None:
+        """``aligned``: folder of the map between ECG and text; it is read when a search first needs it."""
         self.store = store
+        self._aligned_folder = aligned
+        self._space: AlignedSpace | None = None
         self.text_encoder = text_encoder or TextEncoder()
         self._rows: dict[str, CaseRow] = {}
         self._text: TextIndex | None = None
@@ -48,7 +54,9 @@ class CaseLibrary:
 
         Raises ArtefactError where it is missing, damaged, or made with another encoder than ``encoder_hash``.
         """
-        return cls(open_store(str(BUILTIN if path is None else path), encoder_hash=encoder_hash), text_encoder)
+        own = Path(BUILTIN if path is None else path)
+        aligned = own if AlignedSpace.made_for(own) else BUILTIN
+        return cls(open_store(str(BUILTIN if path is None else path), encoder_hash=encoder_hash), text_encoder, aligned)
 
     @staticmethod
     def build(
@@ -184,25 +192,63 @@ class CaseLibrary:
 
     def understand(self, text: str) -> TextQuery:
         """What a text asks for; QueryError where it names nothing that cases are known by."""
-        return understand(text, self.text_encoder)
+        return understand(text, self.text_encoder, keep_spoken=bool(self._index().unlabelled()))
+
+    def _index(self) -> TextIndex:
+        if self._text is None:
+            self._text = TextIndex(self.store.matching(None), self.text_encoder)
+        return self._text
 
     def search_text(self, text: str, k: int = 10, where: str | Condition | None = None) -> tuple[Case, ...]:
         """Cases that a text describes, such as "elderly woman with atrial fibrillation", best first.
 
         ``similarity`` is the share of the asked statements that the case has, weighted by likelihood; 1 where only age, sex
-        or measurements were asked. Raises QueryError where the text or the condition cannot be understood.
+        or measurements were asked; cases with the same statements come in the order in which the sentence fits the ECG
+        itself, where the map between ECG and text was made for this library's encoder. Cases that carry no statements come
+        after those that list what is asked, by that fit alone (`Case.found_by`). Raises QueryError where the text or the
+        condition cannot be understood, and ArtefactError where cases without statements are held against a sentence and
+        the map is missing or was made for another encoder.
         """
         _check_k(k)
         condition = parse(where) if isinstance(where, str) else where
-        query = understand(text, self.text_encoder)
+        query = self.understand(text)
         if query.condition is not None:
             condition = query.condition if condition is None else And((condition, query.condition))
         allowed = None if condition is None else self.store.matching_ids(condition)
-        if self._text is None:
-            self._text = TextIndex(self.store.matching(None), self.text_encoder)
-        ranked = self._text.rank(query, k, allowed)
-        rows = self._fetch(case_id for case_id, _ in ranked)
-        return tuple(rows[case_id].as_case(share) for case_id, share in ranked)
+        index = self._index()
+        fit = self._fit(query.line) if AlignedSpace.made_for(self._aligned_folder) == self.encoder_hash else None
+        listed = index.rank(query, k, allowed, fit) if query.wanted or not query.spoken else []
+        known_by = "statements" if query.wanted or query.unwanted else "condition"
+        ranked = [(case_id, share, known_by) for case_id, share in listed]
+        bare = index.unlabelled(allowed) if query.line or query.unwanted else []
+        if bare and query.unwanted and not ranked:
+            raise QueryError(
+                f"What cases must not have was asked, but {len(bare)} of them carry no statements that could tell; "
+                "say only what they should show."
+            )
+        if bare and query.line and not query.unwanted and len(ranked) < k:
+            ranked += [(case_id, value, "signal") for case_id, value in self._fitting(query.line, bare, k - len(ranked))]
+        rows = self._fetch(case_id for case_id, _, _ in ranked)
+        return tuple(rows[case_id].as_case(value, by) for case_id, value, by in ranked)
+
+    def _fit(self, sentence: str) -> Callable[[list[str]], NDArray[np.float32]]:
+        """Case ids → cosine of each ECG and the sentence in their common space, (n,)."""
+
+        def fit(ids: list[str]) -> NDArray[np.float32]:
+            if self._space is None:
+                self._space = AlignedSpace.load(self._aligned_folder, self.encoder_hash)
+            return self._space.score(self.store.vectors(ids), self.text_encoder.embed([sentence]))[:, 0]
+
+        return fit
+
+    def _fitting(self, sentence: str, ids: list[str], k: int) -> list[tuple[str, float]]:
+        """The ``k`` of these cases whose ECG the sentence fits best, and how well."""
+        fit, best = self._fit(sentence), list[tuple[str, float]]()
+        for start in range(0, len(ids), CHUNK):
+            part = ids[start : start + CHUNK]
+            best += zip(part, fit(part).tolist(), strict=True)
+            best = sorted(best, key=lambda item: -item[1])[:k]
+        return best
 
     # --- the rest ----------------------------------------------------------------------------------------------------
 

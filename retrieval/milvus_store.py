@@ -213,6 +213,17 @@ class MilvusStore:
                 out[row.case_id] = row
         return {case_id: out[case_id] for case_id in wanted if case_id in out}
 
+    def vectors(self, ids: Sequence[str]) -> NDArray[np.float32]:
+        """See `Store.vectors`."""
+        found: dict[int, list[float]] = {}
+        keys = [_key(case_id) for case_id in ids]
+        for start in range(0, len(keys), BATCH):
+            asked = ", ".join(map(str, keys[start : start + BATCH]))
+            for hit in self._call("query", filter=f"key in [{asked}]", output_fields=["key", "vector"]):
+                found[int(hit["key"])] = hit["vector"]
+        out = np.array([found[key] for key in keys], np.float32).reshape(-1, self.dim)
+        return unit_vectors(out, self.dim) if len(out) else out
+
     def matching(self, condition: Condition | None) -> Iterator[CaseRow]:
         """See `Store.matching`; read in batches, so that a large library need not fit in memory."""
         iterator = self._call(

@@ -46,7 +46,7 @@ class CaseRow:
     where: str = ""
     content_hash: str = ""
 
-    def as_case(self, similarity: float) -> Case:
+    def as_case(self, similarity: float, found_by: str = "recording") -> Case:
         """The row as the library hands it out; every measurement's name is there, None where it is missing."""
         return Case(
             case_id=self.case_id,
@@ -56,6 +56,7 @@ class CaseRow:
             statements=dict(self.statements),
             measurements={name: self.measurements.get(name) for name in MEASUREMENT_NAMES},
             where=self.where,
+            found_by=found_by,
         )
 
     def normalised(self) -> CaseRow:
@@ -172,6 +173,10 @@ class Store(Protocol):
 
     def get(self, ids: Iterable[str]) -> dict[str, CaseRow]:
         """Rows by id; ids that are not there are missing from the answer."""
+        ...
+
+    def vectors(self, ids: Sequence[str]) -> NDArray[np.float32]:
+        """The stored vectors of these cases, (n, dim), of unit length, in the order of ``ids``; every id must be there."""
         ...
 
     def matching(self, condition: Condition | None) -> Iterator[CaseRow]:

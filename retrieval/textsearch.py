@@ -2,7 +2,8 @@
 
 "elderly woman with atrial fibrillation without LBBB, rate over 100" becomes a condition (age, sex, rate), statements asked
 for and statements ruled out. Wordings known to `PHRASES` are taken as they stand; other words go by the nearest wording in
-the sentence model, and are left out, and named, where none is near.
+the sentence model, and are left out, and named, where none is near. Where cases carry no statements, words that at least
+speak of an ECG are kept, for the recordings themselves can be held against a sentence (`retrieval.aligned`).
 """
 
 from __future__ import annotations
@@ -21,11 +22,15 @@ from retrieval.store import CaseRow
 from retrieval.text import TextEncoder
 from retrieval.where import And, Condition, parse
 
-__all__ = ["TextIndex", "TextQuery", "understand"]
+__all__ = ["Fit", "TextIndex", "TextQuery", "understand"]
 
 #: Cosine to the nearest wording below which words are taken as not understood: between unrelated medical words (kidney
 #: stones 0.40, noise 0.43), wrong neighbours (no P waves → Q waves 0.58) and right ones (slow heartbeat 0.79).
 NEAR_ENOUGH = 0.60
+#: Cosine to the nearest name, criterion or wording from which words speak of an ECG, though they name no statement: above
+#: unrelated words (kidney stones 0.40, first degree burn 0.50, car engine block 0.52), below descriptions (deep S waves in V1
+#: 0.55, early beat wide bizarre 0.58, broad notched R waves lateral 0.74). Neighbours of the field pass too (chest pain 0.68).
+SPEAKS_OF_ECG = 0.53
 #: Wordings this close to the nearest one are meant as well.
 TIE = 0.005
 #: Cosine from which a whole segment ("ischaemia in inferior leads") narrows the group that one of its words names.
@@ -51,6 +56,8 @@ _IDLE_WORDS = (
 )
 _IDLE = frozenset(_IDLE_WORDS.split())
 
+#: Case ids → how well the sentence fits each ECG, float (n,).
+Fit = Callable[[list[str]], NDArray[np.floating]]
 _Meaning = Callable[[re.Match[str]], str]  # what a pattern found → the condition it means
 _NUM = r"(\d{1,4}(?:\.\d+)?)"
 _MORE = r"(?:over|above|greater than|more than|longer than|exceeding|>)"
@@ -124,19 +131,24 @@ _RULES: tuple[tuple[re.Pattern[str], _Meaning], ...] = tuple(
 @dataclass(frozen=True)
 class TextQuery:
     """What a text asks for. ``wanted``: sets of codes, of each of which a case should have one. ``unwanted``: codes it must
-    not have. ``condition``: age, sex and measurements, or None. ``ignored``: words that were not understood. ``line``: what is
-    wanted in full words, for the sentence model."""
+    not have. ``condition``: age, sex and measurements, or None. ``spoken``: words that name no statement but speak of an ECG.
+    ``ignored``: words that were not understood. ``line``: what is wanted in full words, for the sentence model."""
 
     text: str
     wanted: tuple[tuple[str, ...], ...]
     unwanted: tuple[str, ...]
     condition: Condition | None
+    spoken: tuple[str, ...]
     ignored: tuple[str, ...]
     line: str
 
 
-def understand(text: str, encoder: TextEncoder) -> TextQuery:
-    """What ``text`` asks for. Raises QueryError where nothing in it names a statement, an age, a sex or a measurement."""
+def understand(text: str, encoder: TextEncoder, *, keep_spoken: bool = False) -> TextQuery:
+    """What ``text`` asks for. ``keep_spoken``: words that name nothing known but speak of an ECG are kept, not ignored.
+
+    Raises QueryError where nothing in it names a statement, an age, a sex or a measurement (nor, with ``keep_spoken``,
+    speaks of an ECG).
+    """
     if not text.strip() or len(text) > MAX_LENGTH:
         raise QueryError(f"The text has {len(text.strip())} characters; give 1 to {MAX_LENGTH}.")
     left = re.sub(r"[\s\x00-\x1f]+", " ", text.lower().replace("’", "'"))
@@ -155,6 +167,7 @@ def understand(text: str, encoder: TextEncoder) -> TextQuery:
 
     wanted: dict[tuple[str, ...], str] = {}
     unwanted: list[str] = []
+    spoken: list[str] = []
     ignored: list[str] = []
     for segment in _SPLIT.split(left):
         named = [held[int(number)] for number in re.findall("\x01(\\d+)\x01", segment)]
@@ -167,7 +180,7 @@ def understand(text: str, encoder: TextEncoder) -> TextQuery:
                 continue
             codes, phrase, _ = _nearest(words, encoder)
             if not codes or negative:  # what must not be there has to be named, not guessed
-                ignored.append(words)
+                (spoken if keep_spoken and not negative and _speaks_of_ecg(words, encoder) else ignored).append(words)
                 continue
             groups = {codes: phrase}
         elif len(named) == 1 and len(PHRASES[named[0]]) > 1 and words != named[0]:
@@ -180,14 +193,21 @@ def understand(text: str, encoder: TextEncoder) -> TextQuery:
             wanted[tuple(dict.fromkeys(code for codes in groups for code in codes))] = " or ".join(groups.values())
         else:
             wanted.update(groups)
-    if not wanted and not unwanted and not conditions:
+    if not wanted and not unwanted and not conditions and not spoken:
         raise QueryError(
             f"Nothing in {text.strip()[:60]!r} names an ECG statement, an age, a sex or a measurement; "
             'write, say, "elderly woman with atrial fibrillation".'
         )
     condition = None if not conditions else conditions[0] if len(conditions) == 1 else And(tuple(conditions))
-    line = ", ".join(statement(codes[0]).name if phrase.upper() in CODES else phrase for codes, phrase in wanted.items())
-    return TextQuery(text, tuple(wanted), tuple(dict.fromkeys(unwanted)), condition, tuple(ignored), line)
+    named_in_full = (statement(codes[0]).name if phrase.upper() in CODES else phrase for codes, phrase in wanted.items())
+    line = ", ".join([*named_in_full, *spoken])
+    return TextQuery(text, tuple(wanted), tuple(dict.fromkeys(unwanted)), condition, tuple(spoken), tuple(ignored), line)
+
+
+def _speaks_of_ecg(words: str, encoder: TextEncoder) -> bool:
+    """Whether ``words`` lie near any name, criterion or wording of a statement."""
+    known = np.concatenate([encoder.cached(_SPOKEN), encoder.cached(tuple(s.criteria for s in STATEMENTS))])
+    return float((known @ encoder.embed([words])[0]).max()) >= SPEAKS_OF_ECG
 
 
 def _nearest(words: str, encoder: TextEncoder) -> tuple[tuple[str, ...], str, float]:
@@ -223,13 +243,27 @@ class TextIndex:
         self._sets, self._set_of = np.unique(table, axis=0, return_inverse=True)
         self._set_of = self._set_of.reshape(-1)
         self._row_of = {case_id: i for i, case_id in enumerate(ids)}
+        self._bare = np.asarray(~self._sets.any(axis=1))  # the set without any statement, where there is one
         self._vectors: NDArray[np.float32] | None = None
 
-    def rank(self, query: TextQuery, k: int, allowed_ids: Iterable[str] | None = None) -> list[tuple[str, float]]:
+    def unlabelled(self, allowed_ids: Iterable[str] | None = None) -> list[str]:
+        """Ids of the cases, among ``allowed_ids`` where given, that carry no statement: what they show, nobody has said."""
+        rows = self._rows(allowed_ids)
+        return [self.ids[int(i)] for i in rows[self._bare[self._set_of[rows]]]] if len(rows) else []
+
+    def _rows(self, allowed_ids: Iterable[str] | None) -> NDArray[np.int64]:
+        if allowed_ids is None:
+            return np.arange(len(self.ids))
+        return np.array(sorted(self._row_of[i] for i in allowed_ids if i in self._row_of), np.int64)
+
+    def rank(
+        self, query: TextQuery, k: int, allowed_ids: Iterable[str] | None = None, fit: Fit | None = None
+    ) -> list[tuple[str, float]]:
         """Up to ``k`` (case id, share of what was asked, 0-1), best first; cases that answer nothing are left out.
 
         First comes the share of the asked statements that the case has, each weighted by its likelihood, then the cosine of
-        the query's and the statements' sentence vectors, then the order of the library.
+        the query's and the statements' sentence vectors, then ``fit`` (case ids → how well the sentence fits each ECG), then
+        the order of the library.
         """
         if not self.ids:
             return []
@@ -239,15 +273,19 @@ class TextIndex:
             shares = np.asarray(np.stack(best).mean(axis=0), np.float32)
         if query.unwanted:
             shares[self._sets[:, [_COLUMN[c] for c in query.unwanted]].any(axis=1)] = 0.0
+            shares[self._bare] = 0.0  # of a case without statements nobody has said what it lacks
         likeness = self._likeness(query.line) if query.line else np.zeros(len(self._sets), np.float32)
-        if allowed_ids is None:
-            rows = np.arange(len(self.ids))
-        else:
-            rows = np.array(sorted(self._row_of[i] for i in allowed_ids if i in self._row_of), np.int64)
+        rows = self._rows(allowed_ids)
         rows = rows[shares[self._set_of[rows]] > 0]
         kind = self._set_of[rows]
-        order = np.lexsort((rows, -likeness[kind], -np.round(shares[kind], 2)))[:k]
-        return [(self.ids[int(rows[i])], float(shares[kind[i]])) for i in order]
+        coarse = np.round(shares, 2)
+        order = np.lexsort((rows, -likeness[kind], -coarse[kind]))
+        if fit is not None and query.line and len(order):
+            last = kind[order[min(k, len(order)) - 1]]  # only who may come in by a tie with the last is looked at
+            near = (coarse[kind] > coarse[last]) | ((coarse[kind] == coarse[last]) & (likeness[kind] >= likeness[last]))
+            rows, kind = rows[near], kind[near]
+            order = np.lexsort((rows, -fit([self.ids[int(i)] for i in rows]), -likeness[kind], -coarse[kind]))
+        return [(self.ids[int(rows[i])], float(shares[kind[i]])) for i in order[:k]]
 
     def _likeness(self, line: str) -> NDArray[np.float32]:
         """Cosine of the text with each distinct set of statements."""

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from encoders.errors import EcgAssistantError, InputError
-from ui.commands import cases, dialogue, report, serve, tables, work
+from ui.commands import adapt, cases, dialogue, explain, report, serve, signals, tables, work
 
 __all__ = ["build_parser", "main"]
 
@@ -32,6 +32,9 @@ examples:
   ecg-assistant ask demo:lbbb "What is the QRS duration?"
   ecg-assistant ask earlier.hea later.hea "Has the rhythm changed?"
   ecg-assistant predict 'ward/*.hea' --out table.csv
+  ecg-assistant measure 'ward/*.hea' --out table.csv
+  ecg-assistant compare earlier.hea later.hea
+  ecg-assistant check recording.hea
   ecg-assistant cases search demo:stemi --k 5 --where "age>60 and sex=F"
   ecg-assistant serve
 
@@ -68,7 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and leave")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-    for module in (report, dialogue, tables, cases, work, serve):
+    for module in (report, dialogue, explain, tables, signals, cases, work, adapt, serve):
         module.add(commands)
     return parser
 

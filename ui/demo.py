@@ -36,9 +36,9 @@ _NORMAL = Heart(66, _QRS + _T, _P)
 _AF = Heart(
     104,
     (*_QRS, Bump(285, 52, 36, (0.17, 0.13, -0.08), repolarisation=True)),
-    rr_sd=0.23,
+    rr_sd=0.3,
     irregular=True,
-    fibrillation=Fibrillation(),
+    fibrillation=Fibrillation(xyz=(-0.015, 0.015, -0.028)),
     noise=Noise(muscle_mv=0.007, wander_mv=0.03),
 )
 
@@ -136,13 +136,14 @@ def resolve(
     *,
     fs_hz: float | None = None,
     unit: str | None = None,
+    lead_names: tuple[str, ...] | None = None,
     age_years: float | None = None,
     sex: str | None = None,
 ) -> ECG:
     """The recording that a user named: ``demo:NAME`` or a path.
 
-    ``fs_hz`` and ``unit`` are for files that do not state them; ``age_years`` (0-130) and ``sex`` ("F", "M") go before
-    what the file says. Raises RecordingError or QueryError.
+    ``fs_hz``, ``unit`` and ``lead_names`` are for files that do not state them; ``age_years`` (0-130) and ``sex`` ("F", "M")
+    go before what the file says. Raises RecordingError or QueryError.
     """
     if isinstance(spec, str) and spec.startswith(PREFIX):
         ecg = demo(spec)
@@ -153,4 +154,4 @@ def resolve(
         )
     from encoders.readers import read
 
-    return read(Path(spec), fs_hz=fs_hz, unit=unit, age_years=age_years, sex=sex)
+    return read(Path(spec), fs_hz=fs_hz, unit=unit, lead_names=lead_names, age_years=age_years, sex=sex)

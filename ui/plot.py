@@ -5,6 +5,7 @@ Everything is drawn in millimetres of paper, so that a print at 100 % can be mea
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ from encoders.ecg import ECG
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from encoders.attribution import Span
 
 __all__ = ["Paper", "Strip", "draw", "layout", "to_png", "to_svg"]
 
@@ -39,6 +42,7 @@ class Paper:
     fine: str = "#f7d9d9"
     coarse: str = "#eaa9a9"
     ink: str = "#12151c"
+    shade: str = "#3d7edb"
     fine_grid: bool = True
 
 
@@ -53,14 +57,14 @@ class Strip:
     end_s: float
 
 
-def layout(leads: tuple[str, ...], duration_s: float) -> tuple[Strip, ...]:
+def layout(leads: tuple[str, ...], duration_s: float, *, stacked: bool = False) -> tuple[Strip, ...]:
     """Which lead stands where.
 
-    With all twelve: 3 x 4 strips of 2.5 s that follow one another in time, and lead II beneath. With fewer: one row for
-    each lead, up to 10 s. Recordings longer than 10 s show their first 10 s.
+    With all twelve: 3 x 4 strips of 2.5 s that follow one another in time, and lead II beneath. With fewer, or ``stacked``:
+    one row for each lead, up to 10 s. Recordings longer than 10 s show their first 10 s.
     """
     shown_s = min(duration_s, 10.0)
-    if all(name in leads for column in COLUMNS for name in column):
+    if not stacked and all(name in leads for column in COLUMNS for name in column):
         column_s = min(SECONDS_PER_COLUMN, shown_s / 4)
         strips = [
             Strip(name, row, SECONDS_PER_COLUMN * MM_PER_S * column, column * column_s, (column + 1) * column_s)
@@ -93,17 +97,34 @@ def _trace(ecg: ECG, strip: Strip) -> tuple[NDArray[np.float64], NDArray[np.floa
     return x_mm, lead[begin:end] - middle
 
 
-def draw(ecg: ECG, *, title: str = "", paper: Paper | None = None) -> Figure:
+def _shade(axes: Any, strip: Strip, spans: Sequence[Span], left_mm: float, base_mm: float, paper: Paper) -> None:
+    """Marks stretches on their strip, the darker the larger their share."""
+    from matplotlib.patches import Rectangle
+
+    most = max((span.share for span in spans), default=0.0)
+    for span in spans:
+        start_s, end_s = max(span.start_s, strip.start_s), min(span.end_s, strip.end_s)
+        if span.lead == strip.lead and start_s < end_s:
+            corner = (left_mm + strip.x_mm + (start_s - strip.start_s) * MM_PER_S, base_mm - 0.4 * paper.row_mm)
+            strength = 0.15 + 0.35 * span.share / most
+            size = ((end_s - start_s) * MM_PER_S, 0.8 * paper.row_mm)
+            axes.add_patch(Rectangle(corner, *size, color=paper.shade, alpha=strength, linewidth=0, zorder=1))
+
+
+def draw(
+    ecg: ECG, *, title: str = "", paper: Paper | None = None, shaded: Sequence[Span] = (), stacked: bool = False
+) -> Figure:
     """The recording on paper, as a matplotlib figure (1 mm of paper is 1 mm of figure).
 
     Works for any leads and durations from one sample up; missing samples (NaN) leave gaps, and a lead without any
-    sample is labelled so. ``title`` stands in the header; no identifier is added here.
+    sample is labelled so. ``title`` stands in the header; no identifier is added here. ``shaded``: stretches to mark;
+    ``stacked``: one row for each lead, so that every stretch is seen.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     paper = paper or Paper()
-    strips = layout(ecg.leads, ecg.duration_s)
+    strips = layout(ecg.leads, ecg.duration_s, stacked=stacked)
     rows = 1 + max(strip.row for strip in strips)
     left_mm = MARGIN_MM + PULSE_MM + 5.0
     width_mm = left_mm + 10.0 * MM_PER_S + MARGIN_MM
@@ -127,6 +148,7 @@ def draw(ecg: ECG, *, title: str = "", paper: Paper | None = None) -> Figure:
         # A trace that leaves its own and the next row is cut, or one bad lead would bury all the others.
         y_mm = base_mm + np.where(np.abs(mv) * MM_PER_MV > 1.2 * paper.row_mm, np.nan, mv * MM_PER_MV)
         axes.plot(x_mm, y_mm, color=paper.ink, linewidth=0.8, solid_joinstyle="round", zorder=3)
+        _shade(axes, strip, shaded, left_mm, base_mm, paper)
         if strip.x_mm > 0:
             tick_x = left_mm + strip.x_mm
             axes.plot([tick_x, tick_x], [base_mm - 2, base_mm + 2], color=paper.ink, linewidth=0.8, zorder=3)
@@ -142,18 +164,28 @@ def draw(ecg: ECG, *, title: str = "", paper: Paper | None = None) -> Figure:
     return figure
 
 
-def to_png(ecg: ECG, *, title: str = "", paper: Paper | None = None, dpi: int = 110) -> bytes:
-    """The paper as PNG bytes; 110 dpi makes it about 1200 pixels wide."""
+def to_png(
+    ecg: ECG,
+    *,
+    title: str = "",
+    paper: Paper | None = None,
+    dpi: int = 110,
+    shaded: Sequence[Span] = (),
+    stacked: bool = False,
+) -> bytes:
+    """The paper as PNG bytes; 110 dpi makes it about 1200 pixels wide. Other options as in ``draw``."""
     buffer = BytesIO()
-    draw(ecg, title=title, paper=paper).savefig(buffer, format="png", dpi=dpi)
+    draw(ecg, title=title, paper=paper, shaded=shaded, stacked=stacked).savefig(buffer, format="png", dpi=dpi)
     return buffer.getvalue()
 
 
-def to_svg(ecg: ECG, *, title: str = "", paper: Paper | None = None) -> str:
-    """The paper as one SVG document: text stays text, nothing is fetched from elsewhere."""
+def to_svg(
+    ecg: ECG, *, title: str = "", paper: Paper | None = None, shaded: Sequence[Span] = (), stacked: bool = False
+) -> str:
+    """The paper as one SVG document: text stays text, nothing is fetched from elsewhere. Options as in ``draw``."""
     import matplotlib
 
     buffer = BytesIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "ecg"}):
-        draw(ecg, title=title, paper=paper).savefig(buffer, format="svg", metadata={"Date": None})
+        draw(ecg, title=title, paper=paper, shaded=shaded, stacked=stacked).savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue().decode("utf-8")

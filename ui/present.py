@@ -210,6 +210,8 @@ def document_html(document: Document) -> str:
             for c in conflicts
         )
         parts.append(f"<h4>{escape(texts.CONFLICTS)}</h4><ul>{rows}</ul>")
+    if document.get("research"):
+        parts.append(f"<h4>{escape(texts.RESEARCH)}</h4>{_plain(item['text'] for item in document['research'])}")
     if document.get("limits"):
         parts.append(f"<h4>{escape(texts.LIMITS)}</h4>{_plain(document['limits'])}")
     return f'<div class="ea-document" data-status="{escape(document["status"])}">{"".join(parts)}</div>'

@@ -39,7 +39,7 @@ def _error(status: int, sentence: str) -> dict[str, Any]:
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
     413: _error(413, "The upload is larger than 20 MB; send one recording of up to a few minutes."),
-    422: _error(422, "The file is empty; send a whole WFDB or CSV recording."),
+    422: _error(422, "The file is empty; send a whole recording (WFDB, EDF, DICOM, XML, SCP-ECG, CSV or NumPy)."),
     503: _error(503, "The encoder weights are missing; reinstall."),
 }
 

@@ -32,6 +32,7 @@ __all__ = [
     "RATE",
     "RECORDING_IS",
     "REFERRAL_LEAD",
+    "RESEARCH",
     "SERVICE_DESCRIPTION",
     "SEX",
     "TABLES",
@@ -49,7 +50,7 @@ INTENDED_USE = (
 )
 BANNER = "Unconfirmed draft"
 ANALYSE = "Analyse"
-DROP_LABEL = "Own recording (.hea with .dat, or .csv)"
+DROP_LABEL = "Own recording (WFDB, EDF, DICOM, MUSE, Philips, aECG, SCP, CSV, NumPy)"
 EMPTY = "Pick a demo recording or drop one of your own, then press Analyse."
 CHAT_EMPTY = "Analyse a recording, then ask about it: rate, rhythm, intervals, a finding and why, similar cases."
 ASK_PLACEHOLDER = "Ask about this recording"
@@ -74,6 +75,7 @@ IMPRESSION = "Impression"
 KNOWN_ALL_THE_SAME = "What is known all the same"
 CONFLICTS = "Conflicts"
 LIMITS = "Limits"
+RESEARCH = "Research only, not for clinical decisions"
 CONFIDENCE_NOTE = (
     "Probabilities are calibrated on patients that no training saw. “Cannot be judged” is neither present nor absent."
 )

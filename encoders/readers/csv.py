@@ -3,8 +3,8 @@
 The contract: the first row names the columns, one per lead (``I``, ``aVR``, ``V1`` …, in any case and order), with the unit
 in the name (``I_mV``, ``I (uV)``) or given as ``unit``. A column ``time_s``, ``time_ms``, ``time`` or ``t`` (seconds where it
 does not say) gives the sampling rate; without one ``fs_hz`` must be given. Columns ``sample``, ``index`` or without a name
-are passed over. One row per sample; empty cells and ``nan`` are missing values. With semicolons or tabs between the cells
-numbers may have decimal commas. UTF-8 or Latin-1.
+are passed over. One row per sample; empty cells and ``nan`` are missing values. With semicolons or tabs between the cells, or
+with a single column, numbers may have decimal commas. UTF-8 or Latin-1.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from encoders.ecg import ECG
 from encoders.errors import RecordingError
+from encoders.readers.border import check_size, file_bytes, text_lines
 from encoders.readers.leads import MV_PER_UNIT, check_duration, finish, lead_name, unit_name
 
 __all__ = ["read_csv"]
 
-_MAX_BYTES = 200_000_000
 _MAX_COLUMNS = 80
 _TIME = re.compile(r"^(?:time|t)(?:[\s_]*[\[(]?\s*(s|sec|seconds|ms)\s*[\])]?)?$", re.IGNORECASE)
 _UNIT = re.compile(r"^(.*?)[\s_/]*[\[(]?\s*(mV|uV|µV|μV|nV|V)\s*[\])]?$", re.IGNORECASE)
@@ -59,7 +59,9 @@ def read_csv(
     leads, scale = _columns([header[i] for i in columns], unit, label)
     if len(lines) < 3:
         raise RecordingError(f"{label} holds {len(lines) - 1} rows of values; a recording of some seconds is needed.")
-    table = _table(lines[1:], len(header), separator, label)
+    check_size(len(header), len(lines) - 1, label)
+    # A single column leaves no other meaning to a comma than that of a decimal point.
+    table = _table(lines[1:], len(header), separator if len(header) > 1 else "\t", label)
     rate = _rate(header[time_at], table[:, time_at], label) if time_at is not None else None
     if rate is not None and fs_hz is not None and abs(rate - fs_hz) > 0.01 * rate:
         raise RecordingError(f"{label} runs at {rate:g} Hz by its time column, but {fs_hz:g} Hz was given; leave out --fs.")
@@ -75,31 +77,19 @@ def read_csv(
 
 def _lines(path: Path, label: str) -> list[str]:
     """The file's lines without empty ones at the end."""
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise RecordingError(
-                f"{label} is larger than {_MAX_BYTES // 1_000_000} MB; recordings of up to 5 minutes are accepted."
-            )
-        raw = path.read_bytes()
-    except OSError as error:
-        raise RecordingError(f"{label} cannot be opened; check that it is there and may be read.") from error
+    raw = file_bytes(path, label)
     if not raw.strip():
         raise RecordingError(f"{label} is empty; give a table with lead names in the first row.")
     control = sum(raw[:4096].count(bytes([c])) for c in range(32) if c not in (9, 10, 13))
     if control:
         raise RecordingError(f"{label} is not text; give a WFDB record or a table of comma-separated values.")
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = raw.decode("latin-1")
-    lines = re.split(r"\r\n|\n|\r", text)
+    lines = text_lines(raw, label)
     while lines and not lines[-1].strip():
         lines.pop()
-    while lines and (not lines[0].strip() or lines[0].startswith("#")):
-        lines.pop(0)
-    if not lines:
+    first = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("#")), len(lines))
+    if first == len(lines):
         raise RecordingError(f"{label} holds only comments; give a table with lead names in the first row.")
-    return lines
+    return lines[first:]
 
 
 def _is_number(cell: str) -> bool:

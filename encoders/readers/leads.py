@@ -9,18 +9,35 @@ from numpy.typing import NDArray
 
 from encoders.ecg import ECG, STANDARD_LEADS
 from encoders.errors import RecordingError
+from encoders.leadsets import with_limb_leads
 
-__all__ = ["MAX_DURATION_S", "MV_PER_UNIT", "finish", "lead_name", "unit_name"]
+__all__ = ["MAX_DURATION_S", "MV_PER_UNIT", "check_duration", "finish", "lead_name", "unit_name"]
 
 #: Longer recordings are Holter or monitor recordings, outside the intended use (resting 12-lead recordings).
-MAX_DURATION_S = 300.0
+MAX_DURATION_S = 600.0
+
+#: Shorter ones hold no heartbeat: what is left of a file that was cut off, or a mere sample of the format.
+MIN_DURATION_S = 0.5
 
 #: Millivolts in one of each accepted unit.
 MV_PER_UNIT = {"mV": 1.0, "uV": 1e-3, "V": 1e3, "nV": 1e-6}
 
 _STANDARD = {name.lower(): name for name in STANDARD_LEADS}
 _PREFIX = re.compile(r"^(mdc[_ ]?ecg[_ ]?lead|ecg[_ -]?lead|ecg|lead|ekg|channel)[\s_:.-]*(?=[ivaIVA])", re.IGNORECASE)
-_HARMLESS = re.compile(r"^[A-Za-z][A-Za-z0-9+_-]{0,11}$")
+#: Names beside the twelve that a file may keep: written out, because any other short word could be the patient's first name.
+_ACCEPTED = (
+    r"(mod\.?[ _-]?)?(ML(I{1,3}|[1-6])|MV[1-6]|MCL[1-6]?)",  # Mason-Likar and modified chest leads of monitors
+    r"mod\.?[ _-]?V[1-6]",
+    r"V[1-9]R|V[789]|V",  # right-sided and posterior leads; a bare V is the chest lead of a monitor
+    r"v?[XYZ]",  # Frank's orthogonal leads
+    r"(DI{1,3}|D[1-4])",  # limb leads as Romance languages number them
+    r"[DAJ]",  # Nehb's leads in SCP-ECG (EN 1064, table of lead numbers; recalled without the text at hand)
+    r"C[BCFHLMRS][1-7]",  # bipolar chest leads, CM5 and its kin
+    r"(E-?S|A-?S|A-?I)",  # EASI
+    r"V[1-9]-V[1-9]|[LR][AL]-[LR][AL]",  # differences of two electrodes
+    r"(ECG|EKG|lead|ch|channel)[ _.-]?\d{0,2}",
+)
+_KEPT = re.compile("|".join(f"(?:{pattern})" for pattern in _ACCEPTED), re.IGNORECASE)
 
 
 def unit_name(text: str | None) -> str | None:
@@ -34,8 +51,8 @@ def unit_name(text: str | None) -> str | None:
 def lead_name(text: str, position: int) -> tuple[str, float]:
     """The standard spelling of a lead's name, and -1 where the file holds the inverted lead (``-aVR``), else 1.
 
-    Names that are no standard lead stay as they are where they are short and plain (``MLII``, ``vx``); others, which
-    could hold anything, a patient's name included, become ``ch1``, ``ch2`` … by ``position``.
+    Names of other leads that are in use (``MLII``, ``vx``, ``V4R``, ``ECG1``) stay as the file has them; all else, which could
+    hold anything, a patient's name included, becomes ``ch1``, ``ch2`` … by ``position``.
     """
     bare = text.strip()
     sign = 1.0
@@ -44,7 +61,7 @@ def lead_name(text: str, position: int) -> tuple[str, float]:
         folded, sign = "avr", -1.0
     if folded in _STANDARD:
         return _STANDARD[folded], sign
-    return (bare if _HARMLESS.match(bare) else f"ch{position + 1}"), 1.0
+    return (bare if _KEPT.fullmatch(bare) else f"ch{position + 1}"), 1.0
 
 
 def finish(
@@ -60,15 +77,18 @@ def finish(
 ) -> ECG:
     """The checked ``ECG`` of what a reader has read: (leads, samples) in mV.
 
-    Infinite values become NaN. Where I and II are there, missing limb leads are derived: III = II - I (Einthoven),
-    aVR = -(I + II)/2, aVL = I - II/2, aVF = II - I/2 (Goldberger). Raises RecordingError for an empty recording, one
-    without a single value, or one longer than ``MAX_DURATION_S``. ``label`` names the file in messages.
+    Infinite values become NaN. Limb leads that are missing are computed where two are there (``encoders.leadsets``). Raises
+    RecordingError for an empty recording, one without a single value, or one shorter than ``MIN_DURATION_S`` or longer than
+    ``MAX_DURATION_S``. ``label`` names the file in messages.
     """
     if signal_mv.size == 0 or signal_mv.shape[1] < 2:
         raise RecordingError(f"{label} holds no samples; give a recording of at least some seconds.")
     if not (np.isfinite(fs_hz) and fs_hz > 0):
         raise RecordingError(f"{label} states a sampling rate of {fs_hz} Hz; it must be above 0: correct it in the file.")
-    check_duration(signal_mv.shape[1] / fs_hz, label)
+    seconds = signal_mv.shape[1] / fs_hz
+    if seconds < MIN_DURATION_S:
+        raise RecordingError(f"{label} is {seconds:.3g} s long; give a recording of at least some seconds.")
+    check_duration(seconds, label)
     repeated = sorted({name for name in leads if leads.count(name) > 1})
     if repeated:
         raise RecordingError(f"{label} holds lead {', '.join(repeated)} more than once; each lead may stand once.")
@@ -77,21 +97,16 @@ def finish(
     signal = np.where(np.isfinite(signal), signal, np.float32(np.nan))
     if not np.isfinite(signal).any():
         raise RecordingError(f"{label} holds no valid value, every sample is missing; give a recording with a signal.")
-    row = {name: signal[i] for i, name in enumerate(leads)}
-    if {"I", "II"} <= row.keys():
-        one, two = row["I"], row["II"]
-        derived = {"III": two - one, "aVR": -(one + two) / 2, "aVL": one - two / 2, "aVF": two - one / 2}
-        for name, values in derived.items():
-            row.setdefault(name, values)
-    return ECG(
-        signal_mv=np.stack(list(row.values())),
+    ecg = ECG(
+        signal_mv=signal,
         fs_hz=float(fs_hz),
-        leads=tuple(row),
+        leads=tuple(leads),
         age_years=age_years,
         sex=sex,
         recorded_at=recorded_at,
         source=source,
     )
+    return with_limb_leads(ecg)
 
 
 def check_duration(seconds: float, label: str) -> None:

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -46,8 +46,10 @@ class FakeEncoder:
 @dataclass
 class FakeLibrary:
     distance: float = 0.05
+    left_out: list[str | None] = field(default_factory=list)
 
-    def search(self, embedding: np.ndarray, k: int) -> tuple[Case, ...]:
+    def search(self, embedding: np.ndarray, k: int, exclude_patient: str | None = None) -> tuple[Case, ...]:
+        self.left_out.append(exclude_patient)
         return tuple(Case(str(i), 0.9, 60, "F", {"SR": 0.0}) for i in range(k))
 
     def nearest_distance(self, embeddings: np.ndarray) -> np.ndarray:

@@ -27,6 +27,7 @@ from assistant.rules import Measured
 from encoders.ecg import STANDARD_LEADS
 from encoders.errors import ArtefactError, QueryError
 from encoders.evaluate import patient_halves
+from encoders.leadsets import LEAD_SETS
 from encoders.measurements import MEASUREMENT_NAMES, Measurement, Measurements
 from encoders.quality import Quality
 from encoders.vocabulary import CODES, STATEMENTS
@@ -118,7 +119,8 @@ def test_each_reason_to_refer(thresholds: Thresholds) -> None:
     assert kinds(replace(clear, familiarity=UNFAMILIAR_SHARE / 2), thresholds) == ["unfamiliar"]
     assert kinds(evidence(thresholds, p, age=12), thresholds) == ["intended use"]
     assert kinds(evidence(thresholds, p, age=None), thresholds) == []
-    assert kinds(clear, thresholds, STANDARD_LEADS[:3]) == ["intended use"]
+    assert kinds(clear, thresholds, ("V5",)) == ["intended use"]
+    assert kinds(clear, thresholds, STANDARD_LEADS[:3]) == []
     assert kinds(evidence(thresholds, probabilities(SR=0.97, _3AVB=0.05)), thresholds) == ["critical"]
     assert kinds(evidence(thresholds, probabilities(SR=0.97, _3AVB=0.015)), thresholds) == []
     assert kinds(evidence(thresholds, probabilities(SR=0.5)), thresholds) == ["nothing"]
@@ -129,11 +131,19 @@ def test_statements_that_cannot_be_judged_alone_do_not_refer(thresholds: Thresho
     assert kinds(found, thresholds) == []
 
 
-def test_missing_leads_are_named_once(thresholds: Thresholds) -> None:
-    lacking = Quality("unusable", 0.5, ("Lead V6 is not in the recording.",), ("missing_leads",))
-    found = evidence(thresholds, probabilities(SR=0.97), lacking)
-    (reason,) = referral_reasons(found, thresholds, leads=STANDARD_LEADS[:-1])
-    assert reason.kind == "intended use" and "V6" in reason.text
+def test_leads_that_cannot_be_read_are_named_once(thresholds: Thresholds) -> None:
+    found = evidence(thresholds, probabilities(SR=0.97), replace(GOOD, flags=("missing_leads",)))
+    (reason,) = referral_reasons(found, thresholds, leads=("V5", "V6"))
+    assert reason.text.count("V5") == 1 and "lead I alone" in reason.text
+
+
+def test_chest_leads_out_of_order_leave_what_the_limb_leads_show(thresholds: Thresholds) -> None:
+    doubted = Quality("limited", 0.7, ("V2 and V3 look exchanged.",), ("precordial_swap_suspected",))
+    found = evidence(thresholds, probabilities(SR=0.97, IMI=0.95, ASMI=0.95, NORM=0.01), doubted)
+    assert found.finding("SR").state == found.finding("IMI").state == PRESENT
+    assert found.finding("ASMI").state == found.finding("LVH").state == UNDETERMINED
+    assert found.finding("NORM").state == ABSENT
+    assert "out of order" in found.finding("ASMI").reason
 
 
 def test_swapped_arms_leave_the_rhythm_alone(thresholds: Thresholds) -> None:
@@ -191,7 +201,9 @@ def _calibration(n: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.n
 
 def test_decision_is_written_read_and_bound_to_its_encoder(tmp_path: Path) -> None:
     labels, p, patients, distances = _calibration()
-    made = fit_decision(labels, p, patients, distances, "a" * 64, tmp_path, {"data": "made up"})
+    sets = [one.name for one in LEAD_SETS]
+    by_set = dict.fromkeys(sets, p), patients, dict.fromkeys(sets, distances)
+    made = fit_decision(labels, *by_set, "a" * 64, tmp_path, {"data": "made up"})
     read = Decision.load(tmp_path, "a" * 64)
     one, two = made.thresholds(present_risk=0.1), read.thresholds(present_risk=0.1)
     assert one.absent_basis == two.absent_basis and one.present_basis == two.present_basis

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -75,3 +79,37 @@ def _make_ecg(*, age_years: float | None = None, sex: str | None = None, fs_hz: 
 def synthetic_ecg() -> Callable[..., ECG]:
     """Maker of synthetic twelve-lead recordings; keyword arguments as in ``synthetic_signal``, plus ``age_years`` and ``sex``."""
     return _make_ecg
+
+
+def _beside(name: str) -> ModuleType:
+    """A module beside this file; test folders are no packages."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up by name
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def writers() -> ModuleType:
+    """The module writers.py: small writers of every format."""
+    return _beside("writers")
+
+
+@pytest.fixture(scope="session")
+def xml_writers() -> ModuleType:
+    """The module xml_writers.py: the same for the XML formats."""
+    return _beside("xml_writers")
+
+
+@pytest.fixture(scope="session")
+def scp_writer() -> ModuleType:
+    """The module scp_writer.py: the same for SCP-ECG."""
+    return _beside("scp_writer")
+
+
+@pytest.fixture(scope="session")
+def fuzzing() -> ModuleType:
+    """The module fuzzing.py: recordings of every format, and ways to damage them."""
+    return _beside("fuzzing")

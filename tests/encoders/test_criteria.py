@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 
 from encoders.criteria import CRITERIA, contiguous, criterion, judge
-from encoders.measurements import MEASUREMENT_NAMES, Measurement, Measurements
+from encoders.measurements import MEASUREMENT_NAMES, MORE_NAMES, LeadMeasurement, Measurement, Measurements
 
 
-def measured(**values: float) -> Measurements:
-    return Measurements(tuple(Measurement(n, values.get(n), 10, (), 1.0 if n in values else 0.0) for n in MEASUREMENT_NAMES))
+def measured(per_lead: tuple[LeadMeasurement, ...] = (), **values: float) -> Measurements:
+    def items(names: tuple[str, ...]) -> tuple[Measurement, ...]:
+        return tuple(Measurement(n, values.get(n), 10, (), 1.0 if n in values else 0.0) for n in names)
+
+    return Measurements(items(MEASUREMENT_NAMES), items(MORE_NAMES), per_lead)
 
 
 def word(name: str, value: float, age: float | None = 50, sex: str | None = "M") -> str:
@@ -123,6 +126,84 @@ def test_st_in_v2_and_v3_is_withheld_where_age_or_sex_decides_and_is_unknown() -
     assert all("cannot exclude" in j.text for j in judged)
     assert elevated(None, None, V2=0.26, V3=0.26) == {"V2", "V3"}
     assert judge(measured(st_j_mv_V2=0.1, st_j_mv_V3=0.1), None, None) == ()
+
+
+def lead(name: str, st: float, *, later: float | None = None, s_mv: float = 0.3, area: float = 10.0) -> LeadMeasurement:
+    return LeadMeasurement(
+        name, r_mv=0.5, s_mv=s_mv, q_mv=0.0, qrs_area_mvms=area, st_j_mv=st, st_j60_mv=st if later is None else later
+    )
+
+
+def judged_st(leads: tuple[LeadMeasurement, ...], **values: float) -> set[tuple[str, str]]:
+    levels = {f"st_j_mv_{item.lead}": item.st_j_mv for item in leads if item.st_j_mv is not None}
+    judged = judge(measured(leads, **levels, **values), 60, "M")
+    return {(j.measurement.removeprefix("st_j_mv_"), j.criterion_id) for j in judged if j.measurement.startswith("st_j")}
+
+
+def test_elevation_must_last_beyond_the_j_point() -> None:
+    assert judged_st((lead("V4", 0.2), lead("V5", 0.2))) == {("V4", "st_elevation"), ("V5", "st_elevation")}
+    assert judged_st((lead("V4", 0.2, later=0.02), lead("V5", 0.2, later=0.02))) == set()
+
+
+def test_elevation_against_a_wide_or_tall_negative_qrs_is_withheld_below_a_quarter_of_s() -> None:
+    small = tuple(lead(n, 0.3, s_mv=2.4, area=-60) for n in ("V2", "V3"))
+    large = tuple(lead(n, 0.7, s_mv=2.4, area=-60) for n in ("V2", "V3"))
+    upright = tuple(lead(n, 0.3, s_mv=0.1, area=60) for n in ("V5", "V6"))
+    assert {i for _, i in judged_st(small)} == {"st_elevation_v23_m"}
+    assert {i for _, i in judged_st(small, qrs_ms=150)} == {"secondary_st"}
+    assert {i for _, i in judged_st(large, qrs_ms=150)} == {"st_elevation_v23_m"}
+    assert {i for _, i in judged_st(upright, qrs_ms=150)} == {"st_elevation"}
+    assert {i for _, i in judged_st(small, sokolow_lyon_mv=4.2)} == {"st_elevation_voltage"}
+    judged = judge(measured(small, st_j_mv_V2=0.3, st_j_mv_V3=0.3, qrs_ms=150), 60, "M")
+    assert {j.word for j in judged if j.measurement.startswith("st_j")} == {"withheld"}
+
+
+def test_a_qs_in_v3_is_no_voltage_of_hypertrophy() -> None:
+    infarct = tuple(
+        LeadMeasurement(n, r_mv=0.0, s_mv=0.0, q_mv=2.4, qrs_area_mvms=-60, st_j_mv=0.3, st_j60_mv=0.4) for n in ("V2", "V3")
+    )
+    assert {i for _, i in judged_st(infarct, cornell_mv=3.2)} == {"st_elevation_v23_m"}
+
+
+def test_a_lead_whose_beats_disagree_does_not_count() -> None:
+    m = measured(st_j_mv_V4=0.3, st_j_mv_V5=0.3)
+    weak = tuple(Measurement(i.name, i.value, 10, (), 0.4 if i.name == "st_j_mv_V4" else i.reliability) for i in m.items)
+    assert not [j for j in judge(Measurements(weak), 60, "M") if j.word == "elevated"]
+
+
+@pytest.mark.parametrize(("rr", "expected"), [(1999, None), (2000, "pause"), (2999, "pause"), (3000, "long pause")])
+def test_pauses(rr: float, expected: str | None) -> None:
+    judged = [j for j in judge(measured(rr_max_ms=rr), 60, "M") if j.measurement == "rr_max_ms"]
+    assert [j.word for j in judged] == ([expected] if expected else [])
+    assert all((j.severity == "critical") is (rr >= 3000) for j in judged)
+
+
+@pytest.mark.parametrize(
+    ("values", "fires"),
+    [
+        ({"rate_bpm": 38, "atrial_rate_bpm": 80}, True),
+        ({"rate_bpm": 59, "atrial_rate_bpm": 110}, True),
+        ({"rate_bpm": 60, "atrial_rate_bpm": 120}, False),  # not slow
+        ({"rate_bpm": 50, "atrial_rate_bpm": 80}, False),  # fewer than nine P waves to five QRS
+        ({"rate_bpm": 50, "atrial_rate_bpm": 200}, False),  # atrial tachycardia or flutter
+        ({"rate_bpm": 38}, False),
+    ],
+)
+def test_high_grade_block(values: dict[str, float], fires: bool) -> None:
+    judged = judge(measured(**values), 60, "M")
+    assert any(j.criterion_id == "high_grade_block" and j.severity == "critical" for j in judged) is fires
+
+
+@pytest.mark.parametrize(
+    ("change", "fires"),
+    [
+        ({}, True), ({"rr_min_ms": 310}, False), ({"qrs_ms": 110}, False), ({"rr_irregularity": 0.05}, False),
+        ({"rate_bpm": 110}, False), ({"pr_ms": 150}, False),
+    ],
+)  # fmt: skip
+def test_pre_excited_fibrillation(change: dict[str, float], fires: bool) -> None:
+    values = {"rate_bpm": 180, "qrs_ms": 140, "rr_min_ms": 240, "rr_irregularity": 0.3, **change}
+    assert any(j.criterion_id == "pre_excited_af" for j in judge(measured(**values), 40, "M")) is fires
 
 
 def test_every_value_of_a_person_is_covered_by_exactly_one_rule() -> None:

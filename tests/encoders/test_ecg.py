@@ -1,11 +1,10 @@
-"""The recording type and the cleaning for the network."""
+"""The recording type."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from encoders.clean import MODEL_FS_HZ, clean
 from encoders.ecg import ECG, STANDARD_LEADS
 from encoders.errors import RecordingError
 
@@ -49,20 +48,3 @@ def test_the_hash_names_the_content_alone():
     one, two = ECG(signal, 100, ("I", "II"), sex="F"), ECG(signal, 100, ("I", "II"), age_years=50)
     assert one.content_hash() == two.content_hash()
     assert one.content_hash() != ECG(signal, 101, ("I", "II")).content_hash()
-
-
-@pytest.mark.parametrize("fs_hz", [100, 250, 500, 1000])
-def test_cleaning_removes_wander_and_hum_and_keeps_the_rest(fs_hz):
-    t = np.arange(int(10 * fs_hz)) / fs_hz
-    wanted = np.sin(2 * np.pi * 8 * t)
-    mains = 0.5 * np.sin(2 * np.pi * 60 * t) if fs_hz > 120 else 0
-    cleaned = clean((wanted + 2 * np.sin(2 * np.pi * 0.1 * t) + mains)[None].astype(np.float32), fs_hz)[0]
-    reference = np.sin(2 * np.pi * 8 * np.arange(1000) / MODEL_FS_HZ)
-    inner = slice(100, 900)
-    assert len(cleaned) == 1000
-    assert np.abs(cleaned[inner] - reference[inner]).max() < 0.12
-
-
-def test_cleaning_takes_missing_samples_and_nothing_at_all():
-    assert np.isfinite(clean(np.full((2, 300), np.nan, np.float32), 100)).all()
-    assert clean(np.zeros((2, 0), np.float32), 100).shape == (2, 0)

@@ -17,7 +17,7 @@ from encoders.calibrate import Calibration, fit_calibration
 from encoders.ecg import ECG, STANDARD_LEADS
 from encoders.encode import WEIGHTS, Encoder, prepare, save_encoder
 from encoders.errors import ArtefactError
-from encoders.evaluate import age_bands, cross_calibrate, patient_halves
+from encoders.evaluate import age_bands, cross_calibrate, evaluate_encoder, patient_halves
 from encoders.metrics import auroc_per_statement, calibration_error, macro_auroc
 from encoders.network import EMBEDDING_DIM, N_TOKENS, TOKEN_DIM, EncoderConfig, EncoderNetwork, windows
 from encoders.outoffold import out_of_fold
@@ -25,7 +25,7 @@ from encoders.ptbxl import PtbXl, load_ptbxl
 from encoders.train import TrainConfig, train_encoder
 from encoders.vocabulary import CODES, STATEMENTS, codes_in
 
-TINY = EncoderConfig(towers=1, stem=8, widths=(8, 8), blocks=1, kernel=3)
+TINY = EncoderConfig(complete_only=(False,), stem=8, widths=(8, 8), blocks=1, kernel=3)
 
 
 @pytest.fixture(scope="module")
@@ -70,18 +70,18 @@ def test_sampling_rate_does_not_matter_much(encoder):
 
 
 def test_missing_leads_and_short_or_absurd_signals_still_give_every_probability(encoder):
-    one = noise().select(("II",))
+    one = noise().select(("I",))
     short = ECG(np.zeros((12, 50)), 100, STANDARD_LEADS)
     huge = ECG(np.full((12, 1000), 1e6), 100, STANDARD_LEADS)
     for out in encoder.encode([one, short, huge]):
         assert np.isfinite(out.probabilities).all()
 
 
-def test_windows_overlap_by_half():
+def test_windows_tile_the_recording():
     x = torch.arange(1000.0).expand(1, 12, 1000)
     views = windows(x)
-    assert views.shape == (1, 7, 12, 250)
-    assert views[0, 1, 0, 0] == 125
+    assert views.shape == (1, 4, 12, 250)
+    assert views[0, 1, 0, 0] == 250
     assert windows(x[..., :100]).shape == (1, 1, 12, 250)
 
 
@@ -104,7 +104,7 @@ def test_saved_weights_load_and_agree_to_half_precision(tmp_path):
     torch.manual_seed(0)
     network = EncoderNetwork(TINY).eval()
     digest = save_encoder(network, tmp_path, {})
-    Calibration(np.ones(71), np.zeros(71), digest).save(tmp_path / "calibration.json", {})
+    Calibration.identity(digest).save(tmp_path / "calibration.json", {})
     loaded = Encoder.load(tmp_path)
     x = torch.randn(2, 12, 1000)
     with torch.no_grad():
@@ -119,9 +119,16 @@ def test_calibration_finds_the_true_curve_and_leaves_rare_statements_near_the_co
     y[:, 2] = 0
     y[0, 2] = 1
     fitted = fit_calibration(z, y, "h")
-    assert fitted.slope[0] == pytest.approx(1.6, abs=0.2) and fitted.offset[0] == pytest.approx(-0.5, abs=0.3)
+    curves = fitted.curves["12"]
+    assert curves.slope[0] == pytest.approx(1.6, abs=0.2) and curves.offset[0] == pytest.approx(-0.5, abs=0.3)
     assert calibration_error(y[:, :2], fitted.apply(z)[:, :2]).max() < 0.03
-    assert 0.3 < fitted.slope[2] < 3
+    assert 0.3 < curves.slope[2] < 3
+    fewer = fit_calibration({"12": z, "I": 0.5 * z}, y, "h")
+    assert np.allclose(fewer.curves["12"].slope, curves.slope)
+    assert fewer.curves["I"].slope[0] > curves.slope[0] + 0.5  # half the logit needs a steeper curve
+    rows = np.stack([z[0], 0.5 * z[0]])
+    assert np.allclose(fewer.apply(rows, ["12", "I"])[1], fewer.apply(rows[1], "I"))
+    assert np.allclose(fewer.apply(rows, ["12", "I"])[0], fitted.apply(rows[0]))
 
 
 def test_auroc_is_the_share_of_pairs_in_order():
@@ -138,6 +145,27 @@ def test_patients_never_cross_and_every_age_has_at_most_one_band():
     assert not set(patients[half]) & set(patients[~half]) and half.any() and (~half).any()
     bands = np.stack(list(age_bands(np.array([5.0, 18, 39.9, 40, 79, 80, 300, np.nan])).values()))
     assert (bands.sum(0) == [1, 1, 1, 1, 1, 1, 1, 0]).all()
+
+
+def test_scores_have_a_row_for_every_set_of_leads():
+    rng = np.random.default_rng(7)
+    n = 240
+    labels = (rng.random((n, 71)) < 0.2).astype(np.uint8)
+    clear = (labels + rng.normal(0, 0.4, labels.shape)).astype(np.float32)
+    table = pd.DataFrame({"patient_id": np.arange(n) // 2, "age": rng.uniform(20, 90, n), "sex": np.arange(n) % 2})
+    data = PtbXl(Path("."), table, labels, np.full((n, 71), np.nan, np.float32))
+    made = evaluate_encoder(data, {"12": clear, "I": rng.normal(size=clear.shape).astype(np.float32)}, bootstraps=5)
+    full, one = made["lead_sets"]["12"], made["lead_sets"]["I"]
+    assert one["leads"] == ["I"] and full["macro_auroc"]["all"] == made["macro_auroc"]["all"]
+    for group in ("all", "diagnostic", "form", "rhythm", "superclasses"):
+        assert full["macro_auroc"][group]["value"] > 0.85 and 0.4 < one["macro_auroc"][group]["value"] < 0.6
+        low, high = full["macro_auroc"][group]["interval"]
+        assert low <= full["macro_auroc"][group]["value"] + 0.02 and low < high
+    assert set(full["by_group"]) >= {"M", "F", "age 40-59"} and one["calibration_error"]["mean"] >= 0
+    assert set(made["per_statement"]["AFIB"]["auroc_by_lead_set"]) == {"12", "I"}
+    alone = evaluate_encoder(data, clear, bootstraps=0)
+    assert alone["macro_auroc"]["all"]["value"] == made["macro_auroc"]["all"]["value"] and "interval" not in alone["superclasses"]
+    json.dumps(made)
 
 
 def toy_set(n: int = 160) -> PtbXl:
@@ -196,7 +224,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path):
 def test_training_learns_and_the_out_of_fold_view_is_of_unseen_recordings(tmp_path):
     data = toy_set()
     cache = toy_cache(data, tmp_path / "cache")
-    config = TrainConfig(epochs=6, batch=16, lead_dropout=0.0)
+    config = TrainConfig(epochs=6, batch=16, lead_dropout=0.0, subsets=0.0)
     shipped = train_encoder(data, tmp_path / "a", config, TINY, cache)
     halves = [
         train_encoder(data, tmp_path / f"h{i}", replace(config, folds=folds), TINY, cache)

@@ -13,13 +13,21 @@ from numpy.typing import NDArray
 from encoders.ecg import ECG, STANDARD_LEADS
 from encoders.errors import ArtefactError, InputError
 from encoders.measurements import MEASUREMENT_NAMES, Measurement, Measurements
+from encoders.patient import hash_patient
 from encoders.ptbxl import PtbXl, load_ptbxl
+from encoders.readers import read
 from encoders.vocabulary import CODES
 from retrieval.build import build_from_folder, build_from_ptbxl
 from retrieval.library import CaseLibrary
 from retrieval.where import parse
 
 ENCODER = "d" * 64
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The secret that patients are hashed with lies in the test's own folder."""
+    monkeypatch.setenv("ECG_ASSISTANT_HOME", str(tmp_path / "home"))
 
 
 def encode(ecgs: list[ECG]) -> NDArray[np.float32]:
@@ -88,6 +96,33 @@ def test_a_table_names_the_recordings(recordings: Path, tmp_path: Path) -> None:
     assert [(rows[i].age_years, rows[i].sex) for i in "abc"] == [(81.0, "F"), (None, "M"), (None, None)]
     assert rows["a"].patient_key == rows["b"].patient_key != rows["c"].patient_key
     assert b"P1" not in (tmp_path / "lib" / "cases.sqlite").read_bytes()
+
+
+def test_a_patient_s_own_cases_can_be_left_out(recordings: Path, tmp_path: Path) -> None:
+    """With the key that the table gives, as `--patient` does, on this machine; the bare key opens nothing."""
+    table = tmp_path / "table.csv"
+    table.write_text("file,id,patient\nday0/r0,a,17.0\nday1/r1,b,17\nday0/r2,c,18\nday1/r3,d,\n")
+    build_from_folder(recordings, table, encode, measure, str(tmp_path / "lib"), ENCODER)
+    asked = read(recordings / "day0" / "r0.hea", patient="17")
+    with CaseLibrary.open(tmp_path / "lib", ENCODER) as library:
+        embedding = encode([asked])[0]
+        found = {
+            patient: {c.case_id for c in library.search(embedding, exclude_patient=patient)}
+            for patient in (None, "17", asked.patient)
+        }
+    assert found == {None: {"b", "c", "d"}, "17": {"b", "c", "d"}, asked.patient: {"c", "d"}}
+    assert asked.patient == hash_patient("17") != hash_patient("17", home=tmp_path / "another")
+
+
+def test_every_format_of_a_folder_is_found(recordings: Path, tmp_path: Path) -> None:
+    one = read(recordings / "day0" / "r0.hea")
+    np.savez(recordings / "array.npz", signal_mv=one.signal_mv * 2, fs_hz=one.fs_hz, leads=np.array(one.leads))
+    (recordings / "note.txt").write_text("no recording")
+    for name in ("page.XML", "scan.dcm", "cart.scp", "sleep.edf", "rows.npy"):
+        (recordings / name).write_bytes(b"damaged beyond reading")
+    report = build_from_folder(recordings, None, encode, measure, str(tmp_path / "lib"), ENCODER)
+    assert report.added == 6
+    assert {name for name, _ in report.failed} == {"page.XML", "scan.dcm", "cart.scp", "sleep.edf", "rows.npy"}
 
 
 @pytest.mark.parametrize(

@@ -72,9 +72,13 @@ class StubChat:
 class StubLibrary:
     def __init__(self) -> None:
         self.asked: list[tuple[Any, int, str | None]] = []
+        self.left_out: list[str | None] = []
 
-    def search(self, embedding: Any, k: int, where: str | None = None) -> list[Case]:
+    def search(
+        self, embedding: Any, k: int, where: str | None = None, exclude_patient: str | None = None
+    ) -> list[Case]:
         self.asked.append((np.asarray(embedding).shape, k, where))
+        self.left_out.append(exclude_patient)
         return [Case("17", 0.91, 70.0, "M", {"AFIB": 0.0})][:k]
 
     def close(self) -> None:

@@ -16,7 +16,6 @@ import assistant
 import encoders.encode
 from encoders.ecg import STANDARD_LEADS
 from encoders.errors import ArtefactError, QueryError
-from encoders.measurements import MEASUREMENT_NAMES
 from encoders.vocabulary import CODES
 from ui import cli
 from ui.commands.output import whole_file
@@ -172,6 +171,19 @@ def test_cases_search_by_text_and_recording(
     assert stub.library.asked == [((256,), 3, "age>60 and sex=F"), ("left bundle", 10, None)]
 
 
+def test_a_patient_s_own_cases_are_no_similar_ones(
+    stub: Any, stub_encoder: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from encoders.patient import hash_patient
+    from retrieval.library import CaseLibrary
+
+    monkeypatch.setenv("ECG_ASSISTANT_HOME", str(tmp_path))
+    monkeypatch.setattr(CaseLibrary, "open", classmethod(lambda cls, *a, **k: stub.library))
+    assert cli.main(["cases", "search", "demo:lbbb", "--patient", "P17"]) == 0
+    assert cli.main(["cases", "search", "demo:lbbb"]) == 0
+    assert stub.library.left_out == [hash_patient("P17"), None] and "P17" not in "".join(capsys.readouterr())
+
+
 def _table(path: Path) -> list[dict[str, str]]:
     with open(path, encoding="utf-8", newline="") as handle:
         return list(csv.DictReader(handle))
@@ -197,14 +209,6 @@ def test_predict_gives_every_recording_a_row_whatever_it_is(
         assert str(tmp_path) not in row["error"]
     assert "3 of 5" in capsys.readouterr().err
     assert not out.with_name("table.csv.part").exists()
-
-
-def test_measure_leaves_gaps_where_nothing_could_be_measured(tmp_path: Path) -> None:
-    out = tmp_path / "table.csv"
-    assert cli.main(["measure", "demo:normal", "demo:af", "--out", str(out)]) == 0
-    normal, af = _table(out)
-    assert list(normal) == ["record", *MEASUREMENT_NAMES, "usable", "error"]
-    assert 60 <= float(normal["rate_bpm"]) <= 75 and float(normal["pr_ms"]) > 100 and af["pr_ms"] == ""
 
 
 def test_tables_go_to_stdout_without_out(stub_encoder: None, capsys: pytest.CaptureFixture[str]) -> None:

@@ -125,7 +125,7 @@ def test_demo_analyse_and_conversation(visit: Callable[[Any], Visitor], stub: An
     assert "Atrial fibrillation <i>." in draft  # text arrives as text
     assert stub.seen[0].content_hash() == demo("af").content_hash()
     assert visitor.page.locator("#paper img").evaluate("image => image.naturalWidth") > 1000
-    assert "109/min" in visitor.page.inner_text("#vitals") and "Something critical." in draft
+    assert "110/min" in visitor.page.inner_text("#vitals") and "Something critical." in draft
     assert "97 %" in visitor.page.inner_text("#findings") and "C:17" in visitor.page.inner_text("#cases")
     assert "Answer 1 to <b>What is the rate?</b>" in visitor.ask("What is the rate?")
     assert "Answer 2 to" in visitor.ask("And the rhythm?")  # the conversation keeps its context

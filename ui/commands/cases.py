@@ -76,7 +76,8 @@ def run_search(args: argparse.Namespace) -> int:
 
             encoder = Encoder.load()
             library = CaseLibrary.open(args.library, encoder.hash)
-            found = list(library.search(encoder.encode([ecg])[0].embedding, args.k, where=args.where))
+            embedding = encoder.encode([ecg])[0].embedding
+            found = list(library.search(embedding, args.k, where=args.where, exclude_patient=ecg.patient))
         else:
             library = CaseLibrary.open(args.library)
             found = list(library.search_text(args.text, args.k, where=args.where))
@@ -85,6 +86,10 @@ def run_search(args: argparse.Namespace) -> int:
         write_json({"cases": [case.to_json() for case in found], "k": args.k, "where": args.where})
     elif found:
         print("\n".join(case_lines(found)))
+        if any(case.found_by == "signal" for case in found):
+            listed = sum(case.found_by != "signal" for case in found)
+            print(f"Found by the ECG itself, not by statements: {len(found) - listed} of {len(found)}; there, alike compares "
+                  "ECGs within this search only.")
     else:
         print("No case in the library fits.")
     return 0

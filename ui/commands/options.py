@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import textwrap
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,12 +14,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RECORDING_HELP",
+    "add_heads",
     "add_json",
     "add_library",
     "add_parser",
     "add_recording_options",
     "add_risk_options",
     "load_assistant",
+    "parse_leads",
     "read_recording",
     "risks",
 ]
@@ -69,13 +73,54 @@ def _sex(text: str) -> str:
     return short
 
 
+def parse_leads(text: str) -> tuple[str, ...]:
+    """An argparse type: the leads to use, from standard names with commas between them, ``limb`` for the six, or ``12``."""
+    from encoders.ecg import LIMB_LEADS, STANDARD_LEADS
+
+    known = {name.lower(): (name,) for name in STANDARD_LEADS} | {"limb": LIMB_LEADS, "12": STANDARD_LEADS}
+    words = [word.strip() for word in text.split(",")]
+    wrong = [word for word in words if word.lower() not in known]
+    if wrong:
+        raise argparse.ArgumentTypeError(
+            f"{wrong[0]!r} is no lead; give some of {', '.join(STANDARD_LEADS)} with commas between them, or limb, or 12"
+        )
+    chosen = {name for word in words for name in known[word.lower()]}
+    return tuple(name for name in STANDARD_LEADS if name in chosen)
+
+
+def _lead_names(text: str) -> tuple[str, ...]:
+    names = tuple(word.strip() for word in text.split(","))
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"{text!r} has an empty name; give one lead name per row, with commas between them")
+    return names
+
+
+def _patient(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the key is empty; give a text that stands for the patient, or leave it out")
+    return text
+
+
 def add_recording_options(parser: argparse.ArgumentParser) -> None:
-    """--age, --sex, --fs, --unit."""
+    """--age, --sex, --fs, --unit, --lead-names, --leads, --patient."""
     group = parser.add_argument_group("recording")
     group.add_argument("--age", type=_age, metavar="YEARS", help="age in years; goes before what the file says")
     group.add_argument("--sex", type=_sex, metavar="F|M", help="sex; goes before what the file says")
-    group.add_argument("--fs", type=_between(0, 1e5, "sampling rate in Hz"), metavar="HZ", help="sampling rate of a CSV file")
+    group.add_argument(
+        "--fs", "--fs-hz", type=_between(0, 1e5, "sampling rate in Hz"), metavar="HZ",
+        help="sampling rate of a file that does not state it",
+    )  # fmt: skip
     group.add_argument("--unit", choices=("uV", "mV", "V"), help="unit of a file that does not state it")
+    group.add_argument(
+        "--lead-names", type=_lead_names, metavar="NAMES", help="names of the leads, in order, of a file that does not state them"
+    )
+    group.add_argument(
+        "--leads", type=parse_leads, metavar="LEADS", help="use only these leads: I, or I,II,V2, or limb, or 12 (default: all)"
+    )
+    group.add_argument(
+        "--patient", type=_patient, metavar="KEY",
+        help="ties recordings of one patient together; kept only as a hash that is keyed on this machine",
+    )  # fmt: skip
 
 
 def add_risk_options(parser: argparse.ArgumentParser) -> None:
@@ -117,15 +162,31 @@ def risks(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def load_assistant(args: argparse.Namespace) -> Assistant:
-    """The assistant that the options ask for."""
+def add_heads(parser: argparse.ArgumentParser) -> None:
+    """--head."""
+    parser.add_argument(
+        "--head", type=lambda text: [name.strip() for name in text.split(",") if name.strip()], default=[], metavar="NAME[,NAME]",
+        help="also ask heads made by `adapt`, by name or folder; their answers are research-only (none)",
+    )  # fmt: skip
+
+
+def load_assistant(args: argparse.Namespace, heads: Sequence[str] = ()) -> Assistant:
+    """The assistant that the options ask for, with these heads."""
     from assistant import Assistant
 
-    return Assistant.load(**risks(args))
+    more: dict[str, Any] = {"heads": tuple(heads)} if heads else {}
+    return Assistant.load(**risks(args), **more)
 
 
 def read_recording(spec: str, args: argparse.Namespace) -> ECG:
-    """The recording named by ``spec``, with the options of ``add_recording_options``."""
+    """The recording named by ``spec``, with the options of ``add_recording_options``: the one place where commands read.
+
+    Raises RecordingError or QueryError, also where a lead of --leads is not in the recording.
+    """
+    from encoders.patient import hash_patient
     from ui.demo import resolve
 
-    return resolve(spec, fs_hz=args.fs, unit=args.unit, age_years=args.age, sex=args.sex)
+    ecg = resolve(spec, fs_hz=args.fs, unit=args.unit, lead_names=args.lead_names, age_years=args.age, sex=args.sex)
+    if args.patient is not None:
+        ecg = replace(ecg, patient=hash_patient(args.patient))
+    return ecg if args.leads is None else ecg.select(args.leads)

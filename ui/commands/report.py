@@ -17,6 +17,7 @@ ecg-assistant report demo:af
 ecg-assistant report recording.hea --age 71 --sex F
 ecg-assistant report leads.csv --fs 500 --unit mV --json
 ecg-assistant report demo:stemi --plot paper.png
+ecg-assistant report recording.hea --head amyloid
 """
 
 
@@ -27,6 +28,7 @@ def add(commands: Any) -> None:
     options.add_recording_options(parser)
     options.add_risk_options(parser)
     options.add_library(parser)
+    options.add_heads(parser)
     parser.add_argument("--k", type=int, default=10, help="similar cases to look up (10)")
     parser.add_argument("--plot", metavar="IMAGE", help="also draw the leads on ECG paper, to a .png or .svg file")
     options.add_json(parser)
@@ -41,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         raise QueryError(f"--plot is {Path(args.plot).name!r}; name a file that ends in .png or .svg.")
     ecg = options.read_recording(args.file, args)
     with quiet_stdout():
-        result = options.load_assistant(args).report(ecg, k=args.k)
+        result = options.load_assistant(args, args.head).report(ecg, k=args.k)
     if args.plot:
         _plot(ecg, Path(args.plot))
     if args.json:

@@ -30,6 +30,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--no-browser", action="store_true", help="do not open the page in a browser")
     options.add_risk_options(parser)
     options.add_library(parser)
+    options.add_heads(parser)
     parser.set_defaults(run=run)
 
 
@@ -51,5 +52,5 @@ def run(args: argparse.Namespace) -> int:
         )
     from ui.server import serve
 
-    serve(host=args.host, port=args.port, open_browser=not args.no_browser, **options.risks(args))
+    serve(host=args.host, port=args.port, open_browser=not args.no_browser, **options.risks(args), heads=tuple(args.head))
     return 0

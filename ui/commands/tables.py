@@ -1,10 +1,9 @@
-"""``ecg-assistant predict`` and ``ecg-assistant measure``: many recordings in, one table out."""
+"""``ecg-assistant predict``: many recordings in, one table of probabilities out; and what commands on many recordings share."""
 
 from __future__ import annotations
 
 import argparse
 import glob
-import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,36 +17,27 @@ if TYPE_CHECKING:
     from encoders.ecg import ECG
     from encoders.encode import Encoder
 
-__all__ = ["add", "expand"]
+__all__ = ["MANY", "add", "expand", "summary", "why"]
 
 BATCH = 32
+MANY = "recordings: files, globs in quotes, demo:NAME, or a .txt list with one recording per line"
 PREDICT_EXAMPLES = """
 ecg-assistant predict recording.hea --out table.csv
 ecg-assistant predict 'ward/*.hea' more.csv --fs 500 --unit mV --out table.csv
 ecg-assistant predict list.txt --out table.csv        (one recording per line)
 """
-MEASURE_EXAMPLES = """
-ecg-assistant measure demo:normal demo:lbbb --out table.csv
-ecg-assistant measure 'ward/*.hea' --out table.csv
-"""
 
 
 def add(commands: Any) -> None:
     """Adds the commands."""
-    many = "recordings: files, globs in quotes, demo:NAME, or a .txt list with one recording per line"
     predict = options.add_parser(
         commands, "predict", "statement probabilities of many recordings, as a table", PREDICT_EXAMPLES,
         "One row per recording: record, the calibrated probability of each of the 71 SCP codes, usable, error.",
     )  # fmt: skip
-    measure = options.add_parser(
-        commands, "measure", "measurements of many recordings, as a table", MEASURE_EXAMPLES,
-        "One row per recording: record, every measurement (empty where not measurable), usable, error.",
-    )  # fmt: skip
-    for parser, run in ((predict, run_predict), (measure, run_measure)):
-        parser.add_argument("files", nargs="+", metavar="FILE", help=many)
-        parser.add_argument("--out", metavar="TABLE.csv", help="where the table goes; stdout where left out")
-        options.add_recording_options(parser)
-        parser.set_defaults(run=run)
+    predict.add_argument("files", nargs="+", metavar="FILE", help=MANY)
+    predict.add_argument("--out", metavar="TABLE.csv", help="where the table goes; stdout where left out")
+    options.add_recording_options(predict)
+    predict.set_defaults(run=run_predict)
 
 
 def expand(words: Sequence[str]) -> list[str]:
@@ -87,7 +77,7 @@ def _listed(file: Path) -> list[str]:
     ]
 
 
-def _why(error: Exception) -> str:
+def why(error: Exception) -> str:
     """One line for the table's error column; what was not foreseen is named by its kind, never by a traceback."""
     if isinstance(error, EcgAssistantError):
         return " ".join(str(error).split())
@@ -97,22 +87,24 @@ def _why(error: Exception) -> str:
 def _attempts(names: Sequence[str], args: argparse.Namespace, what: str) -> Iterator[tuple[str, ECG | None, str, str]]:
     """(name, recording or None, "true"/"false" for usable, error) for every name, with progress."""
     from encoders.gate import check
+    from encoders.leadsets import wanted_leads
 
     for name in progress(names, what):
         try:
             ecg = options.read_recording(name, args)
         except Exception as error:  # one broken file must never stop a run over thousands
-            yield name, None, "false", _why(error)
+            yield name, None, "false", why(error)
             continue
         try:
-            usable = check(ecg).usable
+            usable = check(ecg, wanted=wanted_leads(ecg.leads)).usable
         except Exception as error:  # readable, so the row keeps its values; only nobody vouches for them
-            yield name, ecg, "false", _why(error)
+            yield name, ecg, "false", why(error)
         else:
             yield name, ecg, "true" if usable else "false", ""
 
 
-def _summary(failed: int, total: int) -> None:
+def summary(failed: int, total: int) -> None:
+    """Says on stderr how many recordings could not be read, where any could not."""
     if failed:
         print(f"{failed} of {total} recordings could not be read; the column error says why.", file=sys.stderr)
 
@@ -139,7 +131,7 @@ def run_predict(args: argparse.Namespace) -> int:
         yield from _predicted(encoder, batch)
 
     table_rows_to(args.out, ["record", *CODES, "usable", "error"], rows())
-    _summary(failed, len(names))
+    summary(failed, len(names))
     return 0
 
 
@@ -151,7 +143,7 @@ def _predicted(encoder: Encoder, batch: Sequence[tuple[str, ECG | None, str, str
     for name, ecg, usable, error in batch:
         values = None if ecg is None else next(probabilities)
         if isinstance(values, Exception):
-            usable, error, values = "false", _why(values), None
+            usable, error, values = "false", why(values), None
         yield [name, *([""] * len(CODES) if values is None else [f"{p:.6f}" for p in values]), usable, error]
 
 
@@ -163,29 +155,3 @@ def _probabilities(encoder: Encoder, ecgs: list[ECG]) -> list[Any]:
         if len(ecgs) == 1:
             return [error]
         return [value for ecg in ecgs for value in _probabilities(encoder, [ecg])]
-
-
-def run_measure(args: argparse.Namespace) -> int:
-    """Writes the table of measurements."""
-    from encoders.measure import measure
-    from encoders.measurements import MEASUREMENT_NAMES
-
-    names = expand(args.files)
-    failed = 0
-
-    def rows() -> Iterator[list[str]]:
-        nonlocal failed
-        for name, ecg, usable, error in _attempts(names, args, "measure"):
-            values: list[float | None] = [None] * len(MEASUREMENT_NAMES)
-            if ecg is not None:
-                try:
-                    measured = measure(ecg)
-                    values = [measured.value(m) for m in MEASUREMENT_NAMES]
-                except Exception as failure:  # as above: the row says so and the run goes on
-                    usable, error = "false", _why(failure)
-            failed += bool(error)
-            yield [name, *("" if v is None or math.isnan(v) else f"{v:.4g}" for v in values), usable, error]
-
-    table_rows_to(args.out, ["record", *MEASUREMENT_NAMES, "usable", "error"], rows())
-    _summary(failed, len(names))
-    return 0

@@ -23,8 +23,10 @@ ecg-assistant train library ptb-xl --run run
 ecg-assistant train decision ptb-xl --run run
 ecg-assistant train language --run run --steps 2000
 ecg-assistant train align ptb-xl --run run --base path/or/name
+ecg-assistant train pretraining ptb-xl --run run
+accelerate launch -m encoders.train ptb-xl --out run/encoder
 """
-STEPS = ("encoder", "library", "decision", "language", "align", "all")
+STEPS = ("encoder", "calibration", "library", "decision", "language", "align", "all", "pretraining")
 
 
 def _at_least_one(text: str) -> int:
@@ -66,7 +68,8 @@ def add(commands: Any) -> None:
     train = options.add_parser(
         commands, "train", "train one part of the chain, or all of it", TRAIN_EXAMPLES,
         "encoder → library → decision → language → align; every part names the encoder it was made with, so a new encoder"
-        " needs all that follows it (`train all`). Working files stay under --run, where a killed job is taken up again.",
+        " needs all that follows it (`train all`). `calibration` fits an encoder's probabilities again; `pretraining` makes the"
+        " table of what learning without labels is worth. Working files stay under --run, where a killed job is taken up again.",
     )  # fmt: skip
     train.add_argument("what", choices=STEPS, help="which part")
     train.add_argument("ptbxl", metavar="PTBXL_DIR", nargs="?", help="folder with ptbxl_database.csv and records100")
@@ -124,7 +127,13 @@ def run_train(args: argparse.Namespace) -> int:
     if args.out is not None:
         out = Path(args.out)
         places = chain.Places(folder, run_dir, *(out / part for part in ("encoder", "library", "decision", "language")))
-    if args.what == "all":
+    if args.what == "pretraining":
+        from encoders.probe import STARTS, pretraining_table
+
+        pretraining_table(places.ptbxl, run_dir / "pretraining", STARTS, cache=places.cache)
+    elif args.what == "calibration":
+        chain.train_calibration(places)
+    elif args.what == "all":
         chain.train_all(places, epochs=args.epochs, seed=args.seed)
     elif args.what == "encoder":
         chain.train_encoder_step(places, epochs=args.epochs, seed=args.seed)

@@ -1,0 +1,223 @@
+"""Waves: where they are on synthetic hearts, what does not change them, poor input, training, and LUDB."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from encoders.delineate import delineate, fiducials
+from encoders.ecg import ECG, STANDARD_LEADS
+from encoders.errors import ArtefactError, RecordingError
+from encoders.ludb import Annotated, LeadMarks, load_ludb
+from encoders.waves import Event, find_events, peaks, place
+
+Maker = Callable[..., ECG]
+
+
+def _bumps(n: int, *spans: tuple[float, float]) -> np.ndarray:
+    """A probability curve that is 1 within each span and crosses one half at its ends."""
+    t = np.arange(n, dtype=float)
+    out = np.zeros(n)
+    for a, b in spans:
+        out = np.maximum(out, np.minimum(np.clip((t - a) / 4 + 0.5, 0, 1), np.clip((b - t) / 4 + 0.5, 0, 1)))
+    return out
+
+
+Spans = tuple[tuple[float, float], ...]
+
+
+def _curves(n: int, p: Spans, qrs: Spans, t: Spans) -> np.ndarray:
+    rows = np.stack([_bumps(n, *p), _bumps(n, *qrs), _bumps(n, *t)])
+    return np.concatenate([1 - rows.sum(axis=0, keepdims=True), rows])
+
+
+def test_waves_go_to_their_beats() -> None:
+    mean = _curves(
+        1000,
+        p=((60, 85), (300, 325), (420, 445)),  # leads to beat 0; stands alone; leads to beat 1
+        qrs=((100, 125), (460, 485)),
+        t=((10, 50), (170, 230), (530, 590)),  # of a beat before the recording; beat 0; beat 1
+    )
+    found = [(e.kind, e.beat) for e in find_events(mean)]
+    assert found == [(3, None), (1, 0), (2, 0), (3, 0), (1, None), (1, 1), (2, 1), (3, 1)]
+
+
+def test_a_flicker_is_no_wave_and_two_qrs_in_one_refractory_time_are_one() -> None:
+    mean = _curves(1000, p=((60, 63),), qrs=((100, 125), (138, 150)), t=())
+    assert [(e.kind, e.beat) for e in find_events(mean)] == [(2, 0)]
+
+
+def test_boundaries_lie_between_samples_where_the_lead_crosses_one_half() -> None:
+    leads = np.stack([_bumps(300, (100.3, 140.7)), _bumps(300, (95.5, 150.25)), np.zeros(300)])
+    on, off, top = place(leads, Event(2, 98, 145, 1.0, 0))
+    np.testing.assert_allclose(on[:2], (100.3, 95.5), atol=0.02)
+    np.testing.assert_allclose(off[:2], (140.7, 150.25), atol=0.02)
+    assert top[2] == 0
+
+
+def test_the_peak_stands_furthest_from_the_level() -> None:
+    t = np.arange(100.0)
+    wave = 0.2 - 1.5 * np.exp(-0.5 * ((t - 47.3) / 6) ** 2)
+    found = peaks(np.stack([wave, -wave]), np.array([20.0, 25.5]), np.array([70.0, 80.5]), 3)
+    np.testing.assert_allclose(found, 47.3, atol=0.05)
+    assert peaks(wave[None], np.array([60.2]), np.array([60.2]), 1)[0] == pytest.approx(60.2)
+
+
+@pytest.mark.parametrize("fs", [100.0, 250.0, 500.0, 1000.0])
+def test_each_lead_has_each_wave_of_each_beat_at_every_rate(fs: float, synthetic_ecg: Maker) -> None:
+    found = delineate(synthetic_ecg(fs_hz=fs))
+    assert found is not None
+    # R peaks at 0.4, 1.4, …, 9.4 s.
+    np.testing.assert_allclose(found.centres_s, 0.4 + np.arange(10), atol=0.02)
+    for lead in STANDARD_LEADS:
+        rows = [w for w in found.fiducials.waves if w.lead == lead]
+        assert [w.beat for w in rows if w.wave == "QRS"] == list(range(10))
+        assert sum(w.wave == "P" for w in rows) >= 9
+        assert sum(w.wave == "T" for w in rows) >= 9
+        for a, b in zip(rows[:-1], rows[1:], strict=True):
+            assert a.onset <= a.peak <= a.offset
+            assert a.onset < b.onset
+        assert rows[0].onset >= 0 and rows[-1].offset <= 10 * fs
+        assert all(0 <= w.reliability <= 1 for w in rows)
+    middle = [w for w in found.fiducials.waves if w.lead == "II" and w.beat == 5]
+    assert [w.peak / fs - 5.4 for w in middle] == pytest.approx([-0.15, 0.0, 0.27], abs=0.012)
+
+
+def test_global_boundaries_enclose_most_of_the_leads(synthetic_ecg: Maker) -> None:
+    found = delineate(synthetic_ecg(noise_mv=0.02))
+    assert found is not None
+    for wide in found.fiducials.overall:
+        rows = [w for w in found.fiducials.waves if (w.wave, w.beat) == (wide.wave, wide.beat)]
+        assert wide.lead == "global"
+        assert np.mean([w.onset >= wide.onset - 1e-6 for w in rows]) >= 0.8
+        assert np.mean([w.offset <= wide.offset + 1e-6 for w in rows]) >= 0.8
+
+
+def test_neither_the_order_of_leads_nor_their_polarity_moves_a_beat(synthetic_ecg: Maker) -> None:
+    ecg = synthetic_ecg()
+    usual = delineate(ecg)
+    strange = tuple(f"X{k}" for k in range(12))
+    turned = delineate(ECG(ecg.signal_mv[::-1], ecg.fs_hz, strange))
+    flipped = delineate(replace(ecg, signal_mv=-ecg.signal_mv))
+    assert usual is not None and turned is not None and flipped is not None
+    one = [w.onset for w in usual.fiducials.waves if w.lead == "II"]
+    other = [w.onset for w in turned.fiducials.waves if w.lead == "X10"]
+    np.testing.assert_allclose(one, other, atol=0.1)
+    np.testing.assert_allclose(usual.centres_s, flipped.centres_s, atol=0.02)
+
+
+@pytest.mark.parametrize("leads", [("II",), ("I", "V1"), ("I", "II", "III", "aVR", "aVL", "aVF")])
+def test_any_number_of_leads(leads: tuple[str, ...], synthetic_ecg: Maker) -> None:
+    found = delineate(synthetic_ecg().select(leads))
+    assert found is not None
+    assert found.leads == leads
+    assert len(found.centres_s) == 10
+    assert found.has_p[1:].mean() > 0.8
+
+
+def test_no_p_where_there_is_none(synthetic_ecg: Maker) -> None:
+    found = delineate(synthetic_ecg(p_wave=False, irregular=0.2))
+    assert found is not None
+    assert found.has_p.mean() < 0.3
+    assert found.p_probability < 0.3
+
+
+def test_a_long_recording_is_read_in_pieces_as_in_one(synthetic_ecg: Maker) -> None:
+    long = delineate(synthetic_ecg(seconds=130.0, fs_hz=250.0).select(("II", "V1")))
+    assert long is not None
+    np.testing.assert_allclose(long.centres_s, 0.4 + np.arange(len(long.centres_s)), atol=0.02)
+    assert len(long.centres_s) == 130
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda x: x * 0, lambda x: x * np.nan, lambda x: x[:, :1], lambda x: x[:, :260], lambda x: x * 1e6, lambda x: x[:, :0]],
+)
+def test_poor_input_gives_no_waves_or_sound_ones(spoil, synthetic_ecg: Maker) -> None:  # type: ignore[no-untyped-def]
+    ecg = synthetic_ecg()
+    found = fiducials(ECG(spoil(ecg.signal_mv), 500.0, STANDARD_LEADS))
+    for wave in (*found.waves, *found.overall):
+        assert np.isfinite((wave.onset, wave.peak, wave.offset, wave.reliability)).all()
+        assert wave.onset <= wave.peak <= wave.offset
+
+
+def _annotated(ecg: ECG, name: str) -> Annotated:
+    """The synthetic heart with its true waves as marks, the first and last beat without."""
+    beats = 0.4 + np.arange(1, 9)
+    waves = {
+        key: np.array([(b + a, b + (a + z) / 2, b + z) for b in beats]) * ecg.fs_hz
+        for key, (a, z) in {"P": (-0.2, -0.1), "QRS": (-0.045, 0.045), "T": (0.17, 0.37)}.items()
+    }
+    marks = LeadMarks(waves, (float(waves["QRS"][0, 0]), float(waves["QRS"][-1, 2])))
+    return Annotated(name, ecg.signal_mv, ecg.fs_hz, (marks,) * 12)
+
+
+def test_training_saves_what_it_loads_and_refuses_what_was_changed(synthetic_ecg: Maker, tmp_path: Path) -> None:
+    from encoders.segment import SegmentConfig, load_segmenter, prepared, probabilities, save_segmenter
+    from encoders.segment_fit import FitConfig, fit_segmenter
+
+    ecg = synthetic_ecg()
+    small = SegmentConfig(widths=(4, 4, 4, 4, 4))
+    config = FitConfig(steps=3, rows=12, samples=512)
+    network = fit_segmenter([_annotated(ecg, "1")], None, config, small)
+    again = fit_segmenter([_annotated(ecg, "1")], None, config, small)
+    for a, b in zip(network.state_dict().values(), again.state_dict().values(), strict=True):
+        assert (a == b).all()
+    save_segmenter(network, tmp_path, {"data": "test"})
+    loaded = load_segmenter(tmp_path)
+    x = prepared(ecg.signal_mv, ecg.fs_hz)
+    one, two = probabilities(network, [x])[0], probabilities(loaded, [x])[0]
+    assert one.shape == (12, 4, 2500)
+    np.testing.assert_allclose(one.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(one, two, atol=5e-3)
+    card = json.loads((tmp_path / "delineation.json").read_text(encoding="utf-8"))
+    (tmp_path / "delineation.json").write_text(json.dumps({**card, "sha256": "0" * 64}), encoding="utf-8")
+    with pytest.raises(ArtefactError, match="sha256"):
+        load_segmenter(tmp_path)
+    (tmp_path / "delineation.safetensors").unlink()
+    with pytest.raises(ArtefactError, match="missing"):
+        load_segmenter(tmp_path)
+
+
+def test_folds_share_no_recording_and_leave_none_out() -> None:
+    from encoders.segment_fit import held_out
+
+    names = [str(k) for k in range(1, 141)]
+    parts = [held_out(names, fold, 3) for fold in range(3)]
+    assert sorted((name for part in parts for name in part), key=int) == names
+    assert sum(len(part) for part in parts) == 140
+
+
+def test_a_folder_without_recordings_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match="LUDB"):
+        load_ludb(tmp_path)
+
+
+def test_ludb_waves_are_found_where_the_cardiologists_mark_them(ecg_data: Path) -> None:
+    """The shipped weights have seen these recordings: this guards the chain; figures are tests/benchmarks/ludb.py's."""
+    from encoders.ludb import read_marks
+    from encoders.readers import read
+
+    hit = {"P": 0, "QRS": 0, "T": 0}
+    total = dict(hit)
+    onsets = []
+    for header in sorted((ecg_data / "ludb" / "data").glob("*.hea"), key=lambda p: int(p.stem))[::20]:
+        ecg = read(header)
+        found = fiducials(ecg)
+        truth = read_marks(header.with_suffix(""), "ii")
+        for wave, marks in truth.waves.items():
+            got = np.array([(w.onset, w.peak) for w in found.waves if w.lead == "II" and w.wave == wave]).reshape(-1, 2)
+            for onset, peak, _ in marks:
+                total[wave] += 1
+                near = np.abs(got[:, 1] - peak) < 0.15 * ecg.fs_hz
+                if near.any():
+                    hit[wave] += 1
+                    onsets.append((got[near][0, 0] - onset) * 1000 / ecg.fs_hz)
+    for wave, share in (("P", 0.97), ("QRS", 0.99), ("T", 0.97)):
+        assert hit[wave] >= share * total[wave], wave
+    assert abs(np.nanmean(onsets)) < 6

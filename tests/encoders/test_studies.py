@@ -1,0 +1,36 @@
+"""Studies in the encoder's card: added by name, refused when made with another encoder, printed with their command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from encoders.errors import ArtefactError, QueryError
+from encoders.studies import STUDIES, add_study, study_lines
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    (tmp_path / "encoder.json").write_text(json.dumps({"sha256": "ab" * 32, "metrics": {}}))
+    return tmp_path
+
+
+def test_a_study_is_kept_and_printed_with_its_command(weights, tmp_path):
+    (tmp_path / "s.json").write_text(json.dumps({"encoder": "ab" * 6, "held_out": {"PVC": 0.75}, "mean": 0.7}))
+    add_study("zero_shot", tmp_path / "s.json", "2026-11-21", weights)
+    text = "\n".join(study_lines(weights))
+    assert STUDIES["zero_shot"] in text and "PVC 0.75" in text and "mean 0.7" in text
+    assert json.loads((weights / "encoder.json").read_text())["metrics"] == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error"),
+    [("fame", "{}", QueryError), ("cleaning", "no json", QueryError), ("cleaning", '{"encoder": "cdcd"}', ArtefactError)],
+)
+def test_what_does_not_belong_is_refused(weights, tmp_path, name, content, error):
+    (tmp_path / "s.json").write_text(content)
+    with pytest.raises(error):
+        add_study(name, tmp_path / "s.json", "2026-11-21", weights)
+    assert study_lines(weights) == []
