@@ -60,15 +60,18 @@ def _flat(value: Any, indent: str) -> list[str]:
     """Nested figures as indented lines; a mapping of plain values stands on one line."""
     if not isinstance(value, dict):
         return [f"{indent}{_short(value)}"]
-    plain = {k: v for k, v in value.items() if not isinstance(v, dict)}
+    nested = {k: v for k, v in value.items() if isinstance(v, dict) and "value" not in v}
+    plain = {k: v for k, v in value.items() if k not in nested}
     lines = [indent + "  ".join(f"{k} {_short(v)}" for k, v in plain.items())] if plain else []
     for key, part in value.items():
-        if isinstance(part, dict):
+        if key in nested:
             lines += [f"{indent}{key}", *_flat(part, indent + "  ")]
     return lines
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, dict):  # one figure with its interval
+        return f"{_short(value['value'])} {_short(value['interval'])}" if "interval" in value else _short(value["value"])
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list):

@@ -18,7 +18,7 @@ from encoders.leadsets import ALL_LEADS, lead_set
 from encoders.measurements import LEAD_VALUES, MEASUREMENT_NAMES, MORE_NAMES, LeadMeasurement, Measurement, Measurements
 from encoders.ptbxl import PtbXl
 
-__all__ = ["MeasuredTable", "measure_table"]
+__all__ = ["MeasuredTable", "measure_table", "one_thread"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +78,13 @@ def _numbers(values: Iterable[float | None]) -> list[float]:
     return [np.nan if v is None else float(v) for v in values]
 
 
+def one_thread() -> None:
+    """For worker processes: one thread each, since there are as many of them as cores."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 def _one(task: tuple[str, bool, str]) -> dict[str, Any]:
     from encoders.gate import check
     from encoders.measure import measure
@@ -113,7 +120,7 @@ def measure_table(
     file = run / f"measured2-{part}{'gated-' if gate else ''}{len(data)}-{int(data.ids.sum())}.safetensors"
     if not file.exists():
         paths = [(str(data.path(int(i))) + ".hea", gate, read_from) for i in data.ids]
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=one_thread) as pool:
             rows = list(tqdm(pool.map(_one, paths, chunksize=32), total=len(paths), desc="measuring", unit="rec", disable=None))
         run.mkdir(parents=True, exist_ok=True)
         arrays: dict[str, NDArray[Any]] = {

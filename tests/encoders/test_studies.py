@@ -18,10 +18,11 @@ def weights(tmp_path: Path) -> Path:
 
 
 def test_a_study_is_kept_and_printed_with_its_command(weights, tmp_path):
-    (tmp_path / "s.json").write_text(json.dumps({"encoder": "ab" * 6, "held_out": {"PVC": 0.75}, "mean": 0.7}))
+    held_out = {"PVC": {"value": 0.75, "interval": [0.7, 0.8], "n": 9}}
+    (tmp_path / "s.json").write_text(json.dumps({"encoder": "ab" * 6, "held_out": held_out, "mean": 0.7}))
     add_study("zero_shot", tmp_path / "s.json", "2026-11-21", weights)
     text = "\n".join(study_lines(weights))
-    assert STUDIES["zero_shot"] in text and "PVC 0.75" in text and "mean 0.7" in text
+    assert STUDIES["zero_shot"] in text and "PVC 0.75 [0.7, 0.8]" in text and "mean 0.7" in text
     assert json.loads((weights / "encoder.json").read_text())["metrics"] == {}
 
 

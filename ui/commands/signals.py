@@ -101,7 +101,9 @@ def _each(work: Any, names: Sequence[str], args: argparse.Namespace, what: str) 
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    with ProcessPoolExecutor(min(jobs, len(names)), mp_context=get_context("spawn")) as pool:
+    from encoders.table import one_thread
+
+    with ProcessPoolExecutor(min(jobs, len(names)), mp_context=get_context("spawn"), initializer=one_thread) as pool:
         # One process computes on one core: the libraries below must not start threads of their own on top.
         done = pool.map(work, tasks, chunksize=max(1, min(16, len(names) // (4 * jobs) or 1)))
         for _, result in zip(progress(tasks, what), done, strict=True):
