@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from encoders.leadsets import LeadSet, with_limb_leads
 if TYPE_CHECKING:
     from encoders.encode import Encoder
 
-__all__ = ["TASKS", "Examples", "LabelTable", "embed", "load_examples", "prepared", "read_labels", "user_folder"]
+__all__ = ["TASKS", "Examples", "LabelTable", "embed", "load_examples", "prepared", "read_labels"]
 
 TASKS = ("binary", "multilabel", "regression")
 _RECORDING_COLUMNS = ("recording", "record", "file", "filename", "path", "ecg")
@@ -80,12 +79,6 @@ class Examples:
             self.labels, self.lead_set, self.signals[rows], self.values[rows], self.patients[rows], self.patients_given,
             self.ages[rows], tuple(self.sexes[int(i)] for i in rows), self.left_out,
         )  # fmt: skip
-
-
-def user_folder() -> Path:
-    """Where heads and kept embeddings lie: $ECG_ASSISTANT_HOME, else ~/.local/share/ecg-assistant."""
-    home = os.environ.get("ECG_ASSISTANT_HOME")
-    return Path(home) if home else Path.home() / ".local" / "share" / "ecg-assistant"
 
 
 # Labels ---------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.metrics import auroc_per_statement, calibration_error
+from encoders.metrics import auroc_per_statement, calibration_error, resampled_patients
 
 __all__ = ["BAR", "Bar", "average_precision", "binary_figures", "group_figures", "regression_figures", "shortfall"]
 
@@ -67,12 +67,8 @@ def _with_intervals(
     measures: Mapping[str, Callable[[_Column, _Column], float]], y: _Column, p: _Column, patients: NDArray[np.int64]
 ) -> Figures:
     """Each measure with its 95 % percentile interval over resampled patients (predictions are kept as they are)."""
-    unique, inverse = np.unique(patients, return_inverse=True)
-    rows_of = np.split(np.argsort(inverse, kind="stable"), np.cumsum(np.bincount(inverse))[:-1])
-    rng = np.random.default_rng(0)
     drawn: dict[str, list[float]] = {name: [] for name in measures}
-    for _ in range(BOOTSTRAPS):
-        rows = np.concatenate([rows_of[i] for i in rng.integers(0, len(unique), len(unique))])
+    for rows in resampled_patients(patients, BOOTSTRAPS):
         for name, measure in measures.items():
             drawn[name].append(measure(y[rows], p[rows]))
     out: Figures = {}

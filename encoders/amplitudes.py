@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.delineate import WORK_FS_HZ, Delineation
+from encoders.beats import WORK_FS_HZ
+from encoders.delineate import Delineation
 from encoders.ecg import ECG, PRECORDIAL_LEADS, STANDARD_LEADS
 from encoders.measurements import LeadMeasurement, Measurement
 

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.beats import WORK_FS_HZ, BeatsAndBands, align, at_work_rate, bands, beats_and_bands, filled, regular_beats, windows
+from encoders.beats import WORK_FS_HZ, align, at_work_rate, bands, filled, regular_beats, windows
 from encoders.ecg import ECG
 from encoders.waves import SEGMENT_FS_HZ, Event, find_events, peaks, place
 
@@ -36,13 +36,10 @@ if TYPE_CHECKING:
     from encoders.segment import SegmentNetwork
 
 __all__ = [
-    "WORK_FS_HZ",
-    "BeatsAndBands",
     "Delineation",
     "Fiducials",
     "Wave",
     "Waves",
-    "beats_and_bands",
     "delineate",
     "fiducials",
 ]

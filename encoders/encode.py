@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from encoders.calibrate import Calibration
 from encoders.clean import MODEL_FS_HZ, clean
 from encoders.ecg import ECG, STANDARD_LEADS
 from encoders.errors import ArtefactError
+from encoders.files import file_sha256
 from encoders.leadsets import ALL_LEADS, needed_set, with_limb_leads
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Encoder:
         file = folder / "encoder.safetensors"
         if not file.exists():
             raise ArtefactError("The encoder weights are missing (encoder.safetensors); reinstall or run `ecg-assistant train`.")
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        digest = file_sha256(file)
         card = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
         if card["sha256"] != digest:
             raise ArtefactError("The encoder weights differ from their card (sha256); reinstall or train again.")
@@ -133,7 +133,7 @@ def save_encoder(network: EncoderNetwork, folder: Path, card: dict[str, object])
         for name, tensor in network.state_dict().items()
     }
     save_file(tensors, folder / "encoder.safetensors")
-    digest = hashlib.sha256((folder / "encoder.safetensors").read_bytes()).hexdigest()
+    digest = file_sha256(folder / "encoder.safetensors")
     text = json.dumps({"sha256": digest, "network": asdict(network.config), **card}, indent=1)
     (folder / "encoder.json").write_text(text + "\n", encoding="utf-8")
     return digest

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from encoders.calibrate import fit_calibration
 from encoders.leadsets import ALL_LEADS, lead_set
-from encoders.metrics import auroc_per_statement, calibration_error
+from encoders.metrics import auroc_per_statement, calibration_error, resampled_patients
 from encoders.ptbxl import PtbXl
 from encoders.vocabulary import CODES, SUPERCLASSES, codes_in
 
@@ -64,12 +64,8 @@ def _macro(labels: NDArray[np.uint8], scores: NDArray[np.float32]) -> dict[str, 
 
 def _bootstrapped(data: PtbXl, logits: NDArray[np.float32], bootstraps: int) -> dict[str, dict[str, Any]]:
     """``_macro`` with 95 % intervals from ``bootstraps`` resamplings of patients."""
-    unique, inverse = np.unique(data.patients, return_inverse=True)
-    rng = np.random.default_rng(0)
-    rows_of = np.split(np.argsort(inverse, kind="stable"), np.cumsum(np.bincount(inverse))[:-1])
     drawn: dict[str, list[float]] = {}
-    for _ in range(bootstraps):
-        rows = np.concatenate([rows_of[i] for i in rng.integers(0, len(unique), len(unique))])
+    for rows in resampled_patients(data.patients, bootstraps):
         for name, value in _macro(data.labels[rows], logits[rows]).items():
             drawn.setdefault(name, []).append(value)
     out: dict[str, dict[str, Any]] = {}

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.delineate import beats_and_bands
+from encoders.beats import beats_and_bands
 from encoders.ecg import ECG, STANDARD_LEADS
 from encoders.errors import ArtefactError, QueryError
 from encoders.gate_features import FEATURE_NAMES, feature_vector, lead_signs

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.delineate import WORK_FS_HZ, BeatsAndBands, beats_and_bands
+from encoders.beats import WORK_FS_HZ, BeatsAndBands, beats_and_bands
 from encoders.ecg import ECG
 
 __all__ = ["FEATURE_NAMES", "LEAD_FEATURES", "LeadSigns", "feature_vector", "lead_signs"]

@@ -7,7 +7,6 @@ had not seen; otherwise it refuses, which is a value with a reason. On disk a he
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
@@ -19,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.adapt_data import embed, prepared, user_folder
+from encoders.adapt_data import embed, prepared
 from encoders.adapt_fit import Linear, calibrated
 from encoders.adapt_scores import shortfall
 from encoders.ecg import ECG
 from encoders.errors import ArtefactError, QueryError, RecordingError
+from encoders.files import file_sha256, user_folder
 from encoders.leadsets import lead_set
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ def save_head(head: Head, folder: Path, *, replace: bool = False) -> dict[str, A
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         save_file({key: np.ascontiguousarray(value) for key, value in tensors.items()}, part / "head.safetensors")
-        digest = hashlib.sha256((part / "head.safetensors").read_bytes()).hexdigest()
+        digest = file_sha256(part / "head.safetensors")
         card = {"format": FORMAT, "sha256": digest, **head.card}
         (part / "head.json").write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         if folder.exists():
@@ -244,7 +244,7 @@ def load_head(spec: str | Path, encoder: Encoder) -> Head:
     damaged = ArtefactError(f"The head {card['name']} is damaged; train it again with `ecg-assistant adapt`.")
     file = folder / "head.safetensors"
     try:
-        if hashlib.sha256(file.read_bytes()).hexdigest() != card["sha256"]:
+        if file_sha256(file) != card["sha256"]:
             raise damaged
         tensors = load_file(file)
     except (OSError, SafetensorError):

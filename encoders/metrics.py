@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-__all__ = ["auroc_per_statement", "calibration_error", "macro_auroc"]
+__all__ = ["auroc_per_statement", "calibration_error", "macro_auroc", "resampled_patients"]
 
 
 def auroc_per_statement(labels: NDArray[np.uint8], scores: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -24,6 +26,18 @@ def auroc_per_statement(labels: NDArray[np.uint8], scores: NDArray[np.float32]) 
 def macro_auroc(labels: NDArray[np.uint8], scores: NDArray[np.float32]) -> float:
     """Mean AUROC over the statements that have cases and non-cases."""
     return float(np.nanmean(auroc_per_statement(labels, scores)))
+
+
+def resampled_patients(patients: NDArray[np.int64], times: int) -> Iterator[NDArray[np.int64]]:
+    """``times`` bootstrap samples as rows: as many patients as there are, drawn with replacement, each with all recordings.
+
+    ``patients`` (n,); the draws depend on it and on ``times`` alone.
+    """
+    unique, inverse = np.unique(patients, return_inverse=True)
+    rows_of = np.split(np.argsort(inverse, kind="stable"), np.cumsum(np.bincount(inverse))[:-1])
+    rng = np.random.default_rng(0)
+    for _ in range(times):
+        yield np.concatenate([rows_of[i] for i in rng.integers(0, len(unique), len(unique))])
 
 
 def calibration_error(labels: NDArray[np.uint8], probabilities: NDArray[np.float32], bins: int = 15) -> NDArray[np.float64]:

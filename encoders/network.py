@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 __all__ = ["EMBEDDING_DIM", "N_TOKENS", "TOKEN_DIM", "EncoderConfig", "EncoderNetwork", "windows"]
@@ -123,6 +125,10 @@ class EncoderNetwork(nn.Module):
         self.towers = nn.ModuleList(Tower(self.config) for _ in self.config.complete_only)
         #: Typical size of each lead in mV (training set); a constant, so millivolts survive.
         self.register_buffer("lead_scale_mv", torch.ones(self.config.n_leads))
+
+    def fit_lead_scale(self, signals: Tensor, rows: NDArray[np.int64]) -> None:
+        """Takes ``lead_scale_mv`` from some 2000 of the training ``rows`` of signals (n, leads, samples) in mV."""
+        self.lead_scale_mv.copy_(signals[rows[:: max(1, len(rows) // 2000)]].float().std(dim=(0, 2)))
 
     def forward(self, x_BLS: Tensor) -> Tensor:
         """Logits of one window per row: (B, leads, 250) in mV → (B, towers, statements)."""

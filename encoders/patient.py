@@ -17,6 +17,7 @@ import unicodedata
 from pathlib import Path
 
 from encoders.errors import ArtefactError, QueryError
+from encoders.files import user_folder
 
 __all__ = ["hash_patient"]
 
@@ -36,12 +37,8 @@ def hash_patient(key: str, home: Path | None = None) -> str:
     text = unicodedata.normalize("NFC", key).strip()
     if not text:
         raise QueryError("The patient key is empty; give --patient a text that stands for the patient, or leave it out.")
-    return hmac.new(_secret(_home() if home is None else home), text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
-
-
-def _home() -> Path:
-    named = os.environ.get("ECG_ASSISTANT_HOME")
-    return Path(named) if named else Path.home() / ".local" / "share" / "ecg-assistant"
+    secret = _secret(user_folder() if home is None else home)
+    return hmac.new(secret, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
 
 def _secret(home: Path) -> bytes:

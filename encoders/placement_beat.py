@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.delineate import WORK_FS_HZ, BeatsAndBands
+from encoders.beats import WORK_FS_HZ, BeatsAndBands
 from encoders.ecg import PRECORDIAL_LEADS
 
 __all__ = ["BEAT_AFTER", "BEAT_BEFORE", "ROWS", "PlacementBeat", "average_beat", "independent_rows"]

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from encoders.delineate import beats_and_bands
+from encoders.beats import beats_and_bands
 from encoders.errors import ArtefactError
 from encoders.placement import EXCHANGES, GROUPS, LIMB_EXCHANGES, Exchange, Model, log_odds
 from encoders.placement_beat import ROWS, average_beat

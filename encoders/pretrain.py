@@ -22,8 +22,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from encoders.files import load_state, save_state
 from encoders.network import POSITIONS, TOKEN_DIM, WINDOW, EncoderConfig, EncoderNetwork, Tower
 from encoders.ptbxl import PtbXl
+from encoders.train import random_windows
 
 __all__ = ["PretrainConfig", "clinical_distance", "pair_weights", "pretrain"]
 
@@ -91,13 +93,6 @@ def _contrast(a_BD: Tensor, b_BD: Tensor, patients: Tensor, weights: Tensor | No
     return (nn.functional.cross_entropy(logits, target) + nn.functional.cross_entropy(logits.T, target)) / 2
 
 
-def _view(signals: Tensor, rows: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
-    starts = torch.from_numpy(rng.integers(0, signals.shape[-1] - WINDOW + 1, len(rows)))
-    index = (starts[:, None, None] + torch.arange(WINDOW)).expand(-1, signals.shape[1], -1)
-    crops = signals[torch.from_numpy(rows)].gather(-1, index).float()
-    return crops * torch.from_numpy(rng.uniform(0.7, 1.4, (len(rows), 1, 1)).astype(np.float32))
-
-
 def _mask(shape: tuple[int, int, int], share: float, rng: np.random.Generator) -> Tensor:
     """True where the input is hidden: blocks of one token's length over all leads, and whole leads."""
     batch, leads, samples = shape
@@ -129,7 +124,7 @@ def pretrain(data: PtbXl, out: Path, config: PretrainConfig, shape: EncoderConfi
     rows = np.flatnonzero(np.isin(data.folds, config.folds))
     torch.manual_seed(config.seed)
     network = EncoderNetwork(shape)
-    network.lead_scale_mv.copy_(signals[rows[:: max(1, len(rows) // 2000)]].float().std(dim=(0, 2)))
+    network.fit_lead_scale(signals, rows)
     samples = -(-WINDOW // POSITIONS)
     heads = nn.ModuleDict({
         "project": nn.Sequential(nn.Linear(2 * TOKEN_DIM, 256), nn.ReLU(), nn.Linear(256, 128)),
@@ -142,14 +137,9 @@ def pretrain(data: PtbXl, out: Path, config: PretrainConfig, shape: EncoderConfi
     optimizer = torch.optim.AdamW(both.parameters(), lr=config.lr, weight_decay=0.02)
     steps = len(rows) // config.batch
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.lr, total_steps=config.epochs * steps, pct_start=0.2)
-    file, first = out / "pretrain.ckpt", 0
-    if file.exists():
-        state = torch.load(file, weights_only=True)
-        both.load_state_dict(state["both"])
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
-        first = int(state["epoch"])
-    for epoch in range(first, config.epochs):
+    file = out / "pretrain.ckpt"
+    kept = {"both": both, "optimizer": optimizer, "schedule": schedule}
+    for epoch in range(load_state(file, kept), config.epochs):
         network.train()
         rng = np.random.default_rng([config.seed, epoch])
         torch.manual_seed(config.seed * 1009 + epoch)
@@ -157,7 +147,8 @@ def pretrain(data: PtbXl, out: Path, config: PretrainConfig, shape: EncoderConfi
         sums, began = np.zeros(2), time.monotonic()
         for step in range(steps):
             here = order[step * config.batch : (step + 1) * config.batch]
-            views = torch.cat([_view(signals, here, rng), _view(signals, partner[here], rng)]) / network.lead_scale_mv[:, None]
+            views = torch.cat([random_windows(signals, some, rng, 0.7, 1.4) for some in (here, partner[here])])
+            views = views / network.lead_scale_mv[:, None]
             hidden = _mask((len(views), views.shape[1], WINDOW), config.masked_share, rng)
             with torch.autocast("cpu", torch.bfloat16):
                 tokens, pooled = tower.pooled(views.masked_fill(hidden, 0.0))
@@ -179,10 +170,5 @@ def pretrain(data: PtbXl, out: Path, config: PretrainConfig, shape: EncoderConfi
         took = time.monotonic() - began
         means = f"contrast {sums[0] / steps:.3f} restore {sums[1] / steps:.4f}"
         print(f"epoch {epoch + 1}/{config.epochs} {means} {took:.0f} s", flush=True)
-        state = {
-            "both": both.state_dict(), "optimizer": optimizer.state_dict(),
-            "schedule": schedule.state_dict(), "epoch": epoch + 1,
-        }  # fmt: skip
-        torch.save(state, file.with_suffix(".part"))
-        file.with_suffix(".part").rename(file)
+        save_state(file, epoch + 1, kept)
     return network.eval()

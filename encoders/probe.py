@@ -146,7 +146,7 @@ def pretraining_table(
         else:
             torch.manual_seed(0)
             network = EncoderNetwork(shape)
-            network.lead_scale_mv.copy_(signals[rows[::7]].float().std(dim=(0, 2)))
+            network.fit_lead_scale(signals, rows)
             if start == "supervised":
                 kept = run / "supervised.ckpt"
                 if not kept.exists():

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import find_peaks
 
-from encoders.delineate import WORK_FS_HZ, Delineation
+from encoders.beats import WORK_FS_HZ
+from encoders.delineate import Delineation
 from encoders.ecg import ECG
 from encoders.measurements import Measurement
 

@@ -9,7 +9,6 @@ still has boundaries of its own.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -24,6 +23,7 @@ from scipy.signal import resample_poly
 from torch import Tensor, nn
 
 from encoders.errors import ArtefactError
+from encoders.files import file_sha256
 from encoders.waves import SEGMENT_FS_HZ
 
 __all__ = [
@@ -166,7 +166,7 @@ def save_segmenter(network: SegmentNetwork, folder: Path, card: dict[str, object
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {n: (t.half() if t.is_floating_point() else t).contiguous() for n, t in network.state_dict().items()}
     save_file(tensors, folder / _FILE)
-    digest = hashlib.sha256((folder / _FILE).read_bytes()).hexdigest()
+    digest = file_sha256(folder / _FILE)
     text = json.dumps({"sha256": digest, "network": asdict(network.config), **card}, indent=1)
     (folder / _CARD).write_text(text + "\n", encoding="utf-8")
     return digest
@@ -180,7 +180,7 @@ def load_segmenter(folder: Path) -> SegmentNetwork:
     if not file.exists():
         raise ArtefactError(f"The delineation weights are missing ({_FILE}); reinstall or run `python -m encoders.segment_fit`.")
     card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
-    if card["sha256"] != hashlib.sha256(file.read_bytes()).hexdigest():
+    if card["sha256"] != file_sha256(file):
         raise ArtefactError("The delineation weights differ from their card (sha256); reinstall or train again.")
     network = SegmentNetwork(SegmentConfig(**{**card["network"], "widths": tuple(card["network"]["widths"])}))
     network.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in load_file(file).items()})

@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from encoders.ecg import STANDARD_LEADS
+from encoders.files import load_state, save_state
 from encoders.leadsets import LEAD_SETS
 from encoders.metrics import macro_auroc
 from encoders.network import WINDOW, EncoderConfig, EncoderNetwork
 from encoders.ptbxl import PtbXl, load_ptbxl
 from encoders.raw import encode_all
 
-__all__ = ["TrainConfig", "crops", "train_encoder"]
+__all__ = ["TrainConfig", "crops", "random_windows", "train_encoder"]
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,17 @@ class TrainConfig:
 _FEW = LEAD_SETS[1:]
 
 
-def crops(signals: Tensor, rows: NDArray[np.int64], rng: np.random.Generator, config: TrainConfig) -> Tensor:
-    """Random 2.5 s crops of the rows, scaled by up to ±20 %, some leads silenced: (B, 12, 250) in mV."""
+def random_windows(signals: Tensor, rows: NDArray[np.int64], rng: np.random.Generator, low: float, high: float) -> Tensor:
+    """A 2.5 s window from anywhere in each of the rows, times a random factor between ``low`` and ``high``: (B, leads, 250)."""
     starts = torch.from_numpy(rng.integers(0, signals.shape[-1] - WINDOW + 1, len(rows)))
     index = starts[:, None, None] + torch.arange(WINDOW)
     cut = signals[torch.from_numpy(rows)].gather(-1, index.expand(-1, signals.shape[1], -1)).float()
-    cut *= torch.from_numpy(rng.uniform(0.8, 1.2, (len(rows), 1, 1)).astype(np.float32))
+    return cut * torch.from_numpy(rng.uniform(low, high, (len(rows), 1, 1)).astype(np.float32))
+
+
+def crops(signals: Tensor, rows: NDArray[np.int64], rng: np.random.Generator, config: TrainConfig) -> Tensor:
+    """Random 2.5 s crops of the rows, scaled by up to ±20 %, some leads silenced: (B, 12, 250) in mV."""
+    cut = random_windows(signals, rows, rng, 0.8, 1.2)
     keep = rng.random((len(rows), signals.shape[1], 1)) >= config.lead_dropout
     few = np.flatnonzero(rng.random(len(rows)) < config.subsets) if config.subsets else ()
     for row in few:
@@ -85,7 +91,7 @@ def train_encoder(
     labels = torch.from_numpy(data.labels.astype(np.float32))
     torch.manual_seed(config.seed)
     network = EncoderNetwork(network_config).to(accelerator.device)
-    network.lead_scale_mv.copy_(signals[train_rows[:: max(1, len(train_rows) // 2000)]].float().std(dim=(0, 2)))
+    network.fit_lead_scale(signals, train_rows)
     for number in range(len(network.towers)):
         _train_tower(network, number, signals, labels, train_rows, config, out, accelerator)
     logits = encode_all(network, signals[torch.from_numpy(watch_rows)].numpy()).logits
@@ -119,13 +125,8 @@ def _train_tower(
         [{"params": decay, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}], lr=lr
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=epochs * steps, pct_start=0.25)
-    checkpoint, first = out / f"tower{number}.ckpt", 0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        tower.load_state_dict(state["tower"])
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
-        first = int(state["epoch"])
+    checkpoint = out / f"tower{number}.ckpt"
+    first = load_state(checkpoint, {"tower": tower, "optimizer": optimizer, "schedule": schedule})
     if first >= epochs:
         return
     prepared, optimizer = accelerator.prepare(tower, optimizer)
@@ -153,12 +154,7 @@ def _train_tower(
             continue
         took = time.monotonic() - began
         print(f"tower {number} epoch {epoch + 1}/{epochs} loss {np.mean(losses):.4f} {took:.0f} s", flush=True)
-        state = {
-            "tower": tower.state_dict(), "optimizer": optimizer.state_dict(),
-            "schedule": schedule.state_dict(), "epoch": epoch + 1,
-        }  # fmt: skip
-        torch.save(state, checkpoint.with_suffix(".part"))
-        checkpoint.with_suffix(".part").rename(checkpoint)
+        save_state(checkpoint, epoch + 1, {"tower": tower, "optimizer": optimizer, "schedule": schedule})
     accelerator.unwrap_model(prepared, keep_fp32_wrapper=False)  # takes the autocast off the tower again
 
 

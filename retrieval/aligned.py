@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders.errors import ArtefactError
+from encoders.files import file_sha256
 from encoders.metrics import auroc_per_statement
 from encoders.vocabulary import CODES, STATEMENTS, SUPERCLASSES, codes_in
 from retrieval.phrases import PHRASES
@@ -91,7 +92,7 @@ class AlignedSpace:
 
         folder.mkdir(parents=True, exist_ok=True)
         save_file({"centre": self.centre, "weights": self.weights.astype(np.float16)}, folder / MAP)
-        digest = hashlib.sha256((folder / MAP).read_bytes()).hexdigest()
+        digest = file_sha256(folder / MAP)
         whole = {**card, "encoder_hash": self.encoder_hash, "sha256": digest}
         (folder / CARD).write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -12,7 +12,6 @@ While a store is open for writing its manifest says ``"sealed": false`` and give
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import threading
@@ -24,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders.errors import ArtefactError, InputError
+from encoders.files import file_sha256
 from retrieval.rows import RowTable
 from retrieval.store import CaseRow, Hits, checked_batch, unit_vectors
 from retrieval.where import Condition
@@ -44,14 +44,6 @@ def _faiss() -> Any:
     import faiss
 
     return faiss
-
-
-def _sha256(file: Path) -> str:
-    digest = hashlib.sha256()
-    with open(file, "rb") as handle:
-        while block := handle.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _sync(path: Path) -> None:
@@ -166,7 +158,7 @@ class FaissStore:
             file = folder / str(part["file"])
             if Path(str(part["file"])).name != part["file"] or not file.is_file():
                 raise ArtefactError(f"The case library {folder.name!r} lacks {part['file']}; restore it or build it again.")
-            if part["sha256"] is not None and _sha256(file) != part["sha256"]:
+            if part["sha256"] is not None and file_sha256(file) != part["sha256"]:
                 raise ArtefactError(
                     f"The case library's {part['file']} is damaged (its SHA-256 is not the manifest's); "
                     "restore it or build it again."
@@ -345,7 +337,7 @@ class FaissStore:
         self._manifest = {
             **self._manifest,
             "generation": generation,
-            "vectors": {"file": file.name, "sha256": _sha256(file)},
+            "vectors": {"file": file.name, "sha256": file_sha256(file)},
             "count": self.count,
         }
         self._write_manifest()
@@ -381,7 +373,7 @@ class FaissStore:
                 **self._manifest,
                 "count": self.count,
                 "sealed": True,
-                "rows": {"file": ROWS, "sha256": _sha256(rows)},
+                "rows": {"file": ROWS, "sha256": file_sha256(rows)},
             }
             self._write_manifest()
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from assistant.language.joined import Joined
 from assistant.language.prompts import Batch
+from encoders.files import keep_state
 
 __all__ = ["FitConfig", "fit"]
 
@@ -82,6 +83,5 @@ def fit(
                 "schedule": schedule.state_dict(),
                 "losses": losses,
             }
-            torch.save(state, checkpoint.with_suffix(".part"))
-            checkpoint.with_suffix(".part").rename(checkpoint)
+            keep_state(state, checkpoint)
     return losses

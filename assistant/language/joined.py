@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from assistant.language.projector import Projector
 from assistant.language.prompts import Batch
 from encoders.errors import ArtefactError
+from encoders.files import file_sha256
 from encoders.quiet import no_loading_bar
 
 __all__ = ["Joined", "add_lora", "base_identity", "join", "load_joined", "save_joined"]
@@ -64,16 +65,12 @@ def add_lora(model: Joined, rank: int = LORA_RANK) -> None:
     model.base = get_peft_model(model.base, config)
 
 
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
 def base_identity(folder: Path) -> str:
     """SHA-256 over the weights of a base in Hugging Face layout: what adapters name as the base they belong to."""
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise ArtefactError("The base language model has no safetensors weights; give a folder in Hugging Face layout.")
-    return hashlib.sha256("".join(_sha256(f) for f in files).encode()).hexdigest()
+    return hashlib.sha256("".join(file_sha256(f) for f in files).encode()).hexdigest()
 
 
 def save_joined(model: Joined, folder: Path, *, base: str, base_sha256: str, encoder_hash: str, card: dict[str, object]) -> None:
@@ -103,7 +100,7 @@ def save_joined(model: Joined, folder: Path, *, base: str, base_sha256: str, enc
         "base": base,
         "base_sha256": base_sha256,
         "encoder": encoder_hash,
-        "parts": {part: _sha256(folder / part) for part in parts},
+        "parts": {part: file_sha256(folder / part) for part in parts},
         **card,
     }
     (folder / "language.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
@@ -121,7 +118,7 @@ def load_joined(folder: Path, encoder_hash: str | None = None, *, trainable: boo
     if encoder_hash is not None and manifest["encoder"] != encoder_hash:
         raise ArtefactError("The language model was aligned to another encoder; run `ecg-assistant train all`.")
     for part, digest in manifest["parts"].items():
-        if not (folder / part).exists() or _sha256(folder / part) != digest:
+        if not (folder / part).exists() or file_sha256(folder / part) != digest:
             raise ArtefactError(f"The language model's {part} is missing or damaged; reinstall or train again.")
     where = folder / "base" if manifest["base"] == "base" else Path(manifest["base"])
     if where.exists() and base_identity(where) != manifest["base_sha256"]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from encoders.ecg import ECG
 from encoders.errors import RecordingError
 from encoders.readers.border import check_size, file_bytes, text_lines
-from encoders.readers.leads import MV_PER_UNIT, check_duration, finish, lead_name, unit_name
+from encoders.readers.leads import MV_PER_UNIT, check_duration, finish, given_unit, lead_name, unit_name
 
 __all__ = ["read_csv"]
 
@@ -102,9 +102,7 @@ def _is_number(cell: str) -> bool:
 
 def _columns(header: list[str], unit: str | None, label: str) -> tuple[list[str], list[float]]:
     """Lead names and millivolts per file unit of every column."""
-    given = unit_name(unit)
-    if unit is not None and given is None:
-        raise RecordingError(f"The unit {unit[:12]!r} is not known; give --unit mV, --unit uV or --unit V.")
+    given = given_unit(unit)
     leads, scale = [], []
     for position, cell in enumerate(header):
         match = _UNIT.match(cell)

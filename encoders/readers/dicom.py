@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from encoders.ecg import ECG, STANDARD_LEADS
 from encoders.errors import RecordingError
 from encoders.readers.border import age_on, check_size, file_bytes, known_age, sex_letter
-from encoders.readers.leads import MV_PER_UNIT, check_duration, finish, lead_name, unit_name
+from encoders.readers.leads import MV_PER_UNIT, check_duration, finish, given_unit, lead_name, unit_name
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -117,9 +117,7 @@ def _open(raw: bytes, label: str) -> tuple[Dataset, bool]:
 
 
 def _groups(data: Dataset, big_endian: bool, unit: str | None, label: str) -> list[_Group]:
-    given = unit_name(unit)
-    if unit is not None and given is None:
-        raise RecordingError(f"The unit {unit[:12]!r} is not known; give --unit mV, --unit uV or --unit V.")
+    given = given_unit(unit)
     items: Sequence[Dataset] = data.get("WaveformSequence") or []
     if not items:
         raise RecordingError(f"{label} is a DICOM file without a waveform; give a DICOM ECG, not an image or a report.")

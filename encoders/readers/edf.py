@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from encoders.ecg import ECG, STANDARD_LEADS
 from encoders.errors import RecordingError
 from encoders.readers.border import age_on, check_size, file_bytes, sex_letter
-from encoders.readers.leads import MV_PER_UNIT, check_duration, finish, lead_name, unit_name
+from encoders.readers.leads import MV_PER_UNIT, check_duration, finish, given_unit, lead_name, unit_name
 from encoders.readers.rates import at_one_rate
 
 if TYPE_CHECKING:
@@ -147,9 +147,7 @@ def _layout(raw: bytes, label: str) -> _Layout:
 
 def _ecg_signals(edf: Edf, layout: _Layout, unit: str | None, label: str) -> list[tuple[EdfSignal, str, float, int]]:
     """Signal, lead name, mV per physical unit and position in the file of each ECG signal."""
-    given = unit_name(unit)
-    if unit is not None and given is None:
-        raise RecordingError(f"The unit {unit[:12]!r} is not known; give --unit mV, --unit uV or --unit V.")
+    given = given_unit(unit)
     found: list[tuple[EdfSignal, str, float, int, bool]] = []
     positions = [i for i, text in enumerate(layout.labels) if text != _ANNOTATIONS]
     for position, signal in zip(positions, edf.signals, strict=True):  # edfio leaves annotations out of `signals`

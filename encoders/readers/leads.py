@@ -11,7 +11,7 @@ from encoders.ecg import ECG, STANDARD_LEADS
 from encoders.errors import RecordingError
 from encoders.leadsets import with_limb_leads
 
-__all__ = ["MAX_DURATION_S", "MV_PER_UNIT", "check_duration", "finish", "lead_name", "unit_name"]
+__all__ = ["MAX_DURATION_S", "MV_PER_UNIT", "check_duration", "finish", "given_unit", "lead_name", "settled_rate", "unit_name"]
 
 #: Longer recordings are Holter or monitor recordings, outside the intended use (resting 12-lead recordings).
 MAX_DURATION_S = 600.0
@@ -107,6 +107,29 @@ def finish(
         source=source,
     )
     return with_limb_leads(ecg)
+
+
+def given_unit(unit: str | None) -> str | None:
+    """The unit that a user gave, as ``unit_name`` writes it; None where none was given. Raises RecordingError if not known."""
+    given = unit_name(unit)
+    if unit is not None and given is None:
+        raise RecordingError(f"The unit {unit[:12]!r} is not known; give --unit mV, --unit uV or --unit V.")
+    return given
+
+
+def settled_rate(stated: float | None, given: float | None, label: str, slack: float) -> float:
+    """The sampling rate in Hz that a file states or a user gives; ``slack``: by what share of it the two may differ.
+
+    Raises RecordingError where they contradict each other, where there is none, or where it is not above 0.
+    """
+    if stated is not None and given is not None and abs(stated - given) > slack * stated:
+        raise RecordingError(f"{label} states {stated:g} Hz, but {given:g} Hz was given; leave out --fs.")
+    rate = given if stated is None else stated
+    if rate is None:
+        raise RecordingError(f"{label} does not say its sampling rate; give it with --fs HZ.")
+    if not 0 < rate < 1e6:
+        raise RecordingError(f"A sampling rate of {rate:g} Hz was given for {label}; it must be above 0: mend it.")
+    return rate
 
 
 def check_duration(seconds: float, label: str) -> None:

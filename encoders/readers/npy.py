@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from encoders.ecg import ECG, STANDARD_LEADS
 from encoders.errors import RecordingError
 from encoders.readers.border import MAX_SAMPLES, check_size, file_bytes, known_age, sex_letter
-from encoders.readers.leads import MV_PER_UNIT, check_duration, finish, lead_name, unit_name
+from encoders.readers.leads import MV_PER_UNIT, check_duration, finish, given_unit, lead_name, settled_rate
 
 __all__ = ["is_npy", "read_npy"]
 
@@ -91,17 +91,9 @@ def _recording(
     age_years: float | None,
     sex: str | None,
 ) -> ECG:
-    rate = _one_number(stated, "fs_hz", label)
-    if rate is not None and fs_hz is not None and abs(rate - fs_hz) > 1e-6 * rate:
-        raise RecordingError(f"{label} states {rate:g} Hz, but {fs_hz:g} Hz was given; leave out --fs.")
-    rate = rate if rate is not None else fs_hz
-    if rate is None:
-        raise RecordingError(f"{label} does not say its sampling rate; give it with --fs HZ.")
-    if not 0 < rate < 1e6:
-        raise RecordingError(f"A sampling rate of {rate:g} Hz was given for {label}; it must be above 0: mend it.")
-    if unit is not None and unit_name(unit) is None:
-        raise RecordingError(f"The unit {unit[:12]!r} is not known; give --unit mV, --unit uV or --unit V.")
-    if stated and unit is not None and unit_name(unit) != "mV":
+    rate = settled_rate(_one_number(stated, "fs_hz", label), fs_hz, label, 1e-6)
+    given = given_unit(unit)
+    if stated and unit is not None and given != "mV":
         raise RecordingError(f"{label} states mV (signal_mv), but {unit} was given; leave out --unit.")
     if not stated and unit is None and signal.dtype.kind != "f":
         raise RecordingError(f"{label} holds whole numbers, which may be in any unit; give it with --unit mV|uV|V.")
@@ -109,7 +101,7 @@ def _recording(
     check_duration(rows.shape[1] / rate, label)
     named = [lead_name(name, i) for i, name in enumerate(names)]
     with np.errstate(over="ignore", invalid="ignore"):
-        scaled = rows.astype(np.float64) * np.array([sign for _, sign in named])[:, None] * MV_PER_UNIT[unit_name(unit) or "mV"]
+        scaled = rows.astype(np.float64) * np.array([sign for _, sign in named])[:, None] * MV_PER_UNIT[given or "mV"]
     found_sex = str(stated["sex"].ravel()[0]) if "sex" in stated and stated["sex"].size else None
     return finish(
         scaled,

@@ -22,7 +22,7 @@ import numpy as np
 from encoders.ecg import ECG, STANDARD_LEADS
 from encoders.errors import RecordingError
 from encoders.readers.border import age_on, check_size, file_bytes, sex_letter, text_lines
-from encoders.readers.leads import MV_PER_UNIT, check_duration, finish, lead_name, unit_name
+from encoders.readers.leads import MV_PER_UNIT, check_duration, finish, given_unit, lead_name, settled_rate, unit_name
 
 __all__ = ["is_watch", "read_watch"]
 
@@ -94,18 +94,10 @@ def read_watch(
         raise RecordingError(f"{label} holds no column of values; give one recording with one value per line.")
     check_size(1, len(values), label)
     said = _describe(pairs)
-    given = unit_name(unit)
-    if unit is not None and given is None:
-        raise RecordingError(f"The unit {unit[:12]!r} is not known; give --unit mV, --unit uV or --unit V.")
+    given = given_unit(unit)
     if said.unit and given and said.unit != given:
         raise RecordingError(f"{label} states {said.unit}, but {given} was given; leave out --unit.")
-    if said.fs_hz and fs_hz and abs(said.fs_hz - fs_hz) > 0.01 * said.fs_hz:
-        raise RecordingError(f"{label} states {said.fs_hz:g} Hz, but {fs_hz:g} Hz was given; leave out --fs.")
-    rate = said.fs_hz or fs_hz
-    if rate is None:
-        raise RecordingError(f"{label} does not say its sampling rate; give it with --fs HZ.")
-    if not 0 < rate < 1e6:
-        raise RecordingError(f"A sampling rate of {rate:g} Hz was given for {label}; it must be above 0: mend it.")
+    rate = settled_rate(said.fs_hz or None, fs_hz, label, 0.01)
     if said.unit is None and given is None:
         raise RecordingError(f"{label} does not say its unit; give it with --unit mV|uV|V.")
     check_duration(len(values) / rate, label)

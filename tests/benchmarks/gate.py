@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.delineate import beats_and_bands
+from encoders.beats import beats_and_bands
 from encoders.ecg import ECG, STANDARD_LEADS
 from encoders.gate import check
 from encoders.gate_fit import cross_validated, load_challenge

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from encoders.encode import Encoder
 from encoders.errors import EcgAssistantError, InputError
+from encoders.metrics import resampled_patients
 from encoders.ptbxl import PtbXl, load_ptbxl
 from encoders.raw import encode_all
 from retrieval.aligned import AlignedSpace, train_aligned, zero_shot_scores
@@ -45,12 +46,8 @@ def with_intervals(
 ) -> dict[str, dict[str, Any]]:
     """Name → AUROC and its 95 % interval from resampling patients."""
     found = flat(zero_shot_scores(space, embeddings, data.labels, text))
-    unique, inverse = np.unique(data.patients, return_inverse=True)
-    rows_of = np.split(np.argsort(inverse, kind="stable"), np.cumsum(np.bincount(inverse))[:-1])
-    rng = np.random.default_rng(0)
     drawn: dict[str, list[float]] = {name: [] for name in found}
-    for _ in range(bootstraps):
-        rows = np.concatenate([rows_of[i] for i in rng.integers(0, len(unique), len(unique))])
+    for rows in resampled_patients(data.patients, bootstraps):
         for name, value in flat(zero_shot_scores(space, embeddings[rows], data.labels[rows], text)).items():
             drawn[name].append(value)
     return {
@@ -101,7 +98,7 @@ def main() -> int:
     for name, table in tables.items():
         show(f"{name}: {table['note']}", table["scores"])
     if args.out is not None:
-        whole = {"fold": 9, "recordings": len(test), "encoder_hash": encoder.hash, "bootstraps": args.bootstraps, **tables}
+        whole = {"fold": 9, "recordings": len(test), "encoder": encoder.hash, "bootstraps": args.bootstraps, **tables}
         args.out.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
     return 0
 

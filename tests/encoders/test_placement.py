@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from encoders.delineate import beats_and_bands
+from encoders.beats import beats_and_bands
 from encoders.ecg import ECG, LIMB_LEADS, PRECORDIAL_LEADS, STANDARD_LEADS
 from encoders.gate import check
 from encoders.placement import EXCHANGES, GROUPS, LIMB_EXCHANGES, judge_placement, load_models, settle

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import assistant
 from assistant.answer import Answer
 from assistant.compose import sections
 from assistant.decide import Reason
@@ -127,3 +128,18 @@ class StubAssistant:
 @pytest.fixture
 def stub() -> StubAssistant:
     return StubAssistant()
+
+
+@pytest.fixture
+def stubbed(stub: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Commands get the stand-in; ``stub.options`` holds what they loaded it with."""
+
+    class Loader:
+        @staticmethod
+        def load(**options: Any) -> Any:
+            stub.options = options
+            print("a library that chatters on stdout")
+            return stub
+
+    monkeypatch.setitem(assistant.__dict__, "Assistant", Loader)
+    return stub

@@ -26,21 +26,6 @@ COMMANDS = ("report", "ask", "chat", "predict", "measure", "cases", "evaluate", 
 
 
 @pytest.fixture
-def stubbed(stub: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Commands get the stand-in; ``stub.options`` holds what they loaded it with."""
-
-    class Loader:
-        @staticmethod
-        def load(**options: Any) -> Any:
-            stub.options = options
-            print("a library that chatters on stdout")
-            return stub
-
-    monkeypatch.setitem(assistant.__dict__, "Assistant", Loader)
-    return stub
-
-
-@pytest.fixture
 def stub_encoder(stub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoders.encode.Encoder, "load", classmethod(lambda cls, path=None: stub.encoder))
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import assistant
 from encoders.calibrate import Calibration
 from encoders.delineate import delineate
 from encoders.ecg import STANDARD_LEADS
@@ -43,20 +42,11 @@ def encoder_of(*leads: str) -> Encoder:
 
 
 @pytest.fixture
-def stubbed(stub: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+def stubbed(stubbed: Any) -> Any:
     """The stand-in assistant (AFIB and NST_ are present, all else is not) with a network that looks at V1 and I."""
-
-    class Loader:
-        @staticmethod
-        def load(**options: Any) -> Any:
-            stub.options = options
-            print("a library that chatters on stdout")
-            return stub
-
-    stub.encoder = encoder_of("V1", "I")
-    stub.analyse = lambda ecg, k: stub.report(ecg).report.evidence
-    monkeypatch.setitem(assistant.__dict__, "Assistant", Loader)
-    return stub
+    stubbed.encoder = encoder_of("V1", "I")
+    stubbed.analyse = lambda ecg, k: stubbed.report(ecg).report.evidence
+    return stubbed
 
 
 def test_findings_that_are_present_are_explained(stubbed: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -80,7 +80,8 @@ def _command(args: argparse.Namespace) -> str:
 
 def run_adapt(args: argparse.Namespace) -> int:
     """Reads, trains, writes the head, prints its card; what was left out is named on stderr."""
-    from encoders.adapt_data import load_examples, read_labels, user_folder
+    from encoders.adapt_data import load_examples, read_labels
+    from encoders.files import user_folder
     from encoders.heads import check_name, head_folder
     from encoders.leadsets import LEAD_SETS, lead_set_of, unread_leads
     from ui.commands.tables import expand
