@@ -37,7 +37,8 @@ def encode_all(network: EncoderNetwork, signals: NDArray[np.float16], batch: int
             out = network.encode(x)
             logits.append(out[0].cpu().numpy())
             embeddings.append(out[1].cpu().numpy())
-            tokens.append(out[2].cpu().numpy().astype(np.float16))
+            # Contiguous, for the network hands tokens out as a transposed view and safetensors writes memory as it lies.
+            tokens.append(np.ascontiguousarray(out[2].cpu().numpy().astype(np.float16)))
     return Raw(np.concatenate(logits), np.concatenate(embeddings), np.concatenate(tokens))
 
 

@@ -22,6 +22,7 @@ from encoders.metrics import auroc_per_statement, calibration_error, macro_auroc
 from encoders.network import EMBEDDING_DIM, N_TOKENS, TOKEN_DIM, EncoderConfig, EncoderNetwork, windows
 from encoders.outoffold import out_of_fold
 from encoders.ptbxl import PtbXl, load_ptbxl
+from encoders.raw import encode_all, encode_lead_sets
 from encoders.train import TrainConfig, train_encoder
 from encoders.vocabulary import CODES, STATEMENTS, codes_in
 
@@ -67,6 +68,14 @@ def test_sampling_rate_does_not_matter_much(encoder):
     a, b = prepare(at_100), prepare(at_500)
     assert np.corrcoef(a[:, 100:900].ravel(), b[:, 100:900].ravel())[0, 1] > 0.98
     assert encoder.encode([at_500])[0].probabilities.shape == (71,)
+
+
+def test_kept_encodings_read_back_as_they_were(encoder, tmp_path):
+    signals = np.random.default_rng(3).normal(0, 0.2, (3, 12, 1000)).astype(np.float16)
+    fresh = encode_all(encoder.network, signals)
+    for _ in range(2):  # written, then read
+        kept = encode_lead_sets(encoder.network, signals, tmp_path / "kept")["12"]
+        assert np.array_equal(kept.tokens, fresh.tokens) and np.array_equal(kept.logits, fresh.logits)
 
 
 def test_missing_leads_and_short_or_absurd_signals_still_give_every_probability(encoder):
