@@ -233,20 +233,18 @@ class Assistant:
 
         ``history``: questions asked before in the same conversation, oldest first.
         """
-        several = [ecgs] if isinstance(ecgs, ECG | str | Path) else list(ecgs)
-        if not 1 <= len(several) <= 2:
-            raise QueryError(f"There are {len(several)} recordings; give one, or two of the same patient.")
+        several = _one_or_two(ecgs)
         previous = None
         for past in history or ():
             understood = self._understood(past, previous, len(several))
             previous = previous if understood.intent in ("out_of_scope", "unclear") else understood
         return self.reply(tuple(self.read(several)), question, previous)[1]
 
-    def chat(self, ecg: ECG | str | Path) -> Chat:
-        """A conversation about one recording; it is read once."""
+    def chat(self, ecgs: ECG | str | Path | Sequence[ECG | str | Path]) -> Chat:
+        """A conversation about one recording, or about two of one patient (the earlier one first); they are read once."""
         from assistant.chat import Chat
 
-        return Chat(self, tuple(self.read([ecg])))
+        return Chat(self, tuple(self.read(_one_or_two(ecgs))))
 
     def reply(
         self, readings: Sequence[Reading], question: str, previous: Question | None = None
@@ -299,6 +297,13 @@ def _critical_first(asked: Question, remarks: Sequence[Critical]) -> tuple[Line,
     if asked.intent not in ("summary", "normal") and not touching:
         return ()
     return tuple(Line(f"Critical: {item.text}", item.evidence) for item in remarks)
+
+
+def _one_or_two(ecgs: ECG | str | Path | Sequence[ECG | str | Path]) -> list[ECG | str | Path]:
+    several = [ecgs] if isinstance(ecgs, ECG | str | Path) else list(ecgs)
+    if not 1 <= len(several) <= 2:
+        raise QueryError(f"There are {len(several)} recordings; give one, or two of the same patient.")
+    return several
 
 
 def _opened(ecg: ECG | str | Path) -> ECG:

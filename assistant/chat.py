@@ -1,13 +1,15 @@
-"""A conversation about one recording: the evidence is made once, and a question may lean on the one before it."""
+"""A conversation about one recording or two of a patient: the evidence is made once, and a question may lean on the one before
+it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from assistant.answer import Answer
 from assistant.intents import Question
-from assistant.report import Referral
+from assistant.report import Line, Referral
 
 if TYPE_CHECKING:
     from assistant.assistant import Assistant, Reading
@@ -38,3 +40,15 @@ class Chat:
         understood, reply = self.assistant.reply(self.readings, question, leaned_on[-1] if leaned_on else None)
         self.turns.append(Turn(understood, reply))
         return reply
+
+    def stream(self, question: str) -> Iterator[Line]:
+        """The same, sentence by sentence, with what each cites; the whole reply is then the last turn's.
+
+        No sentence is shown before the whole answer is checked: what comes first can depend on what had to be dropped later.
+        """
+        reply = self.ask(question)
+        yield from reply.sentences
+        if isinstance(reply, Referral):
+            said = {line.text for line in reply.sentences}
+            yield from (Line(reason.text) for reason in reply.reasons if reason.text not in said)
+            yield Line(f"Please ask {reply.who}.")

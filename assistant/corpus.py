@@ -6,6 +6,7 @@ Layout of a prompt: the slots of the ECG's tokens, the evidence in words, ``<|re
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
@@ -28,6 +29,8 @@ __all__ = [
     "END",
     "HELD_OUT",
     "MODES",
+    "READ_KINDS",
+    "SHOWS",
     "SPECIAL_TOKENS",
     "TEMPLATES",
     "Example",
@@ -47,6 +50,10 @@ SPECIAL_TOKENS: tuple[str, ...] = (
 )  # fmt: skip
 #: What a prompt holds: ECG tokens alone; evidence text alone (pretraining); both; both with similar cases.
 MODES = ("tokens", "evidence", "both", "both+cases")
+
+#: Marks, in a prompt of ECG tokens alone, where the statements that show are named: how many at most, and of which.
+SHOWS = re.compile(r"<\|shows:(?P<most>\d+):(?P<codes>[^|]*)\|>")
+_MOST_ASKED, _MOST_SHOWN = 6, 8
 
 #: Measurements whose judging word stands in the evidence text, with the name it goes by there.
 _MEASURED = {"rate_bpm": "rate", "pr_ms": "PR", "qrs_ms": "QRS", "qtc_ms": "QTc", "axis_deg": "axis"}
@@ -132,6 +139,15 @@ def _asked(view: View, question: Question) -> str:
     return "; ".join((f"{group} {state}", *members))
 
 
+def _shows(question: Question | None) -> str:
+    """Which statements the reader of the tokens names: those asked for, the strongest of a group, or the strongest of all."""
+    if question is None or not question.codes:
+        return f"shown: <|shows:{_MOST_SHOWN}:|>."
+    group = asked_group(question.codes)
+    head = f"{question.intent}; " + (f"{group}; " if group is not None else "")
+    return f"asked: {head}<|shows:{_MOST_ASKED}:{','.join(question.codes)}|>."
+
+
 def _state_word(view: View, code: str) -> str:
     state = view.state(code)
     return "probable" if state == PRESENT and view.doubtful(code) else state
@@ -148,13 +164,16 @@ def prompt(
     """The prompt for a report (``question`` None) or an answer, up to and with ``<|answer|>``.
 
     ``mode`` is one of MODES; ``ecg_slots`` is the number of tokens per recording; ``second`` is the later recording of a
-    comparison, whose evidence follows the first's.
+    comparison, whose evidence follows the first's. With ECG tokens alone it holds a mark
+    where whoever reads the tokens names statements, each with how strongly it shows (``SHOWS``).
     """
     if mode not in MODES:
         raise ValueError(f"The mode is {mode!r}; it must be one of {', '.join(MODES)}.")
     parts: list[str] = []
     for one in (evidence, second)[: max(1, min(recordings, 2))]:
         text = "" if mode == "evidence" else ECG * ecg_slots
+        if mode == "tokens":
+            text += EVIDENCE + _shows(question)
         if mode != "tokens" and one is not None:
             text += EVIDENCE + serialise(
                 one,
@@ -164,7 +183,8 @@ def prompt(
                 question=question,
             )
         parts.append(text)
-    ask = REPORT if question is None else f"{QUESTION} {question.text}"
+    # What a person types is text and never a mark.
+    ask = REPORT if question is None else f"{QUESTION} {question.text.replace('<|', '< |')}"
     return f"{''.join(parts)}{ask}{ANSWER}"
 
 
@@ -197,6 +217,10 @@ _KINDS: dict[str, int] = {
     "verify": 30, "verify_group": 9, "verify_two": 4, "choose": 8, "query": 9, "query_all": 3, "measurement": 8,
     "measurement_judged": 7, "measurement_two": 2, "normal": 6, "summary": 5, "explain": 4, "cases": 3, "quality": 2,
     "certainty": 3, "define": 3, "out_of_scope": 1, "unclear": 1,
+}  # fmt: skip
+#: What the statements that ECG tokens show can answer, without measurements.
+READ_KINDS: dict[str, int] = {
+    "verify": 30, "verify_group": 9, "verify_two": 4, "choose": 10, "query": 10, "query_all": 3, "normal": 5, "summary": 4,
 }  # fmt: skip
 _INTENT_OF = {"verify_group": "verify", "verify_two": "verify", "query_all": "query", "measurement_judged": "measurement",
               "measurement_two": "measurement"}  # fmt: skip

@@ -11,12 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from assistant.corpus import HELD_OUT, prompt, questions
-from assistant.evidence import PRESENT, Evidence
-from assistant.grammar import parse
-from assistant.intents import Question
 from encoders.encode import Encoder
 from encoders.leadsets import ALL_LEADS, LEAD_SETS
 from encoders.ptbxl import PtbXl, load_ptbxl
@@ -24,11 +19,8 @@ from encoders.studies import study_lines
 from encoders.vocabulary import CODES
 from retrieval.library import CaseLibrary
 
-__all__ = ["evaluate", "format_table", "questions_with_tokens", "report_quality", "retrieval_overlap"]
+__all__ = ["evaluate", "format_table", "retrieval_overlap"]
 
-#: Kinds of question that a recording's own statements answer; weights as in the corpus.
-_KINDS = {"verify": 4, "choose": 2, "query": 2}
-_BATCH = 32
 #: What is kept of the decisions on fewer than twelve leads.
 _FEW_LEADS = ("referred", "stated", "stated_in_drafts", "absent", "states_per_recording", "by_group")
 
@@ -43,12 +35,12 @@ class _Read:
 
 def evaluate(
     ptbxl: str | Path, folds: Sequence[int] = (9,), out: str | Path | None = None, *, run: str | Path | None = None,
-    language: bool = True, sample: int = 300, bootstraps: int = 200, seed: int = 0,
+    language: bool = False, sample: int = 300, bootstraps: int = 200, seed: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
     """Scores of the shipped parts on PTB-XL folds; writes evaluation.json into the folder ``out`` where given.
 
     ``run``: folder for measurements of many recordings (kept; a temporary one where None). ``language``: also score
-    the language model, on ``sample`` recordings.
+    the language model, its drafts on every recording and its answers on ``sample`` of them.
     """
     import tempfile
 
@@ -91,24 +83,24 @@ def evaluate(
         "retrieval": retrieval_overlap(read, library, seed),
     }  # fmt: skip
     if language:
-        from assistant.decide import Decision
+        from assistant.evaluate_language import cross_evidence, question_table, report_quality
         from assistant.language.model import LanguageModel
-        from assistant.training_set import evidence_rows, truth_rows
+        from assistant.training_set import truth_rows
 
+        evidence, tuned = cross_evidence(data, raw.logits, table, library.search_batch(raw.embeddings, k=10))
+        model, plain = LanguageModel.load(None, encoder.hash), LanguageModel.load(None, encoder.hash, adapters=False)
         rows = np.sort(np.random.default_rng(seed).permutation(len(data))[:sample])
         keep = np.zeros(len(data), bool)
         keep[rows] = True
-        part = data.take(keep)
-        few = table.take(keep)
-        cases = library.search_batch(raw.embeddings[keep], k=10)
-        thresholds = Decision.load(None, encoder.hash).thresholds()
-        evidence = evidence_rows(part, encoder.calibration.apply(raw.logits[keep]), few, thresholds, cases)
-        model = LanguageModel.load(None, encoder.hash)
         result["language"] = {
-            "recordings": len(part),
-            "reports": report_quality(model, evidence, read.tokens[keep]),
-            "questions": questions_with_tokens(model, truth_rows(part, few), read.tokens[keep], seed),
-        }
+            "recordings": len(data),
+            "reports": report_quality(model, evidence, read.tokens, data.labels, tuned),
+            "question_recordings": len(rows),
+            "questions": question_table(
+                model, plain, truth_rows(data.take(keep), table.take(keep)), [evidence[row] for row in rows], read.tokens[keep],
+                seed,
+            ),
+        }  # fmt: skip
     result = _plain(result)
     if out is not None:
         Path(out).mkdir(parents=True, exist_ok=True)
@@ -147,101 +139,6 @@ def _jaccard(a: set[str], b: set[str]) -> float:
     return len(a & b) / len(a | b) if a | b else 1.0
 
 
-def report_quality(model: Any, evidence: Sequence[Evidence], tokens: NDArray[np.float32]) -> dict[str, float]:
-    """What the checker dropped, how much of the impressions is the model's own, and whether the findings are the present ones."""
-    from assistant.check import check
-    from assistant.writing import write_report
-
-    sentences = dropped = own = printed = unsupported = complete = extra = said_total = present_total = 0
-    examples: list[str] = []
-    for start in tqdm(range(0, len(evidence), _BATCH), desc="reports", disable=None):
-        batch = evidence[start : start + _BATCH]
-        for one, written in zip(batch, write_report(model, batch, list(tokens[start : start + _BATCH])), strict=True):
-            sentences += written.sentences
-            dropped += written.dropped
-            printed += len(written.lines)
-            own += sum(line.source == "language model" for line in written.lines)
-            checked = [check(line.text, one) for line in written.lines if line.source == "language model"]
-            unsupported += sum(not c.supported for c in checked)
-            present = {f.id for f in one.in_state(PRESENT)}
-            said = {i for line in written.lines for i in line.evidence if i.startswith("F:")}
-            stated = {i for i in said if one.finding(i[2:]).state == PRESENT}
-            complete += present <= said
-            extra += len(stated - present)
-            said_total += len(present & said)
-            present_total += len(present)
-            if len(examples) < 5:
-                examples.append(" ".join(line.text for line in written.lines))
-    return {
-        "raw_sentences": sentences,
-        "share_dropped": dropped / max(1, sentences),
-        "share_own": own / max(1, printed),
-        "unsupported_after_checking": unsupported,
-        "present_findings_said": said_total / max(1, present_total),
-        "reports_complete": complete / max(1, len(evidence)),
-        "findings_beyond_present": extra,
-        "examples": examples,  # type: ignore[dict-item]
-    }
-
-
-def questions_with_tokens(model: Any, truth: Sequence[Evidence], tokens: NDArray[np.float32], seed: int = 0) -> dict[str, Any]:
-    """Exact match from ECG tokens alone, with the recording's own tokens and with another recording's (the control)."""
-    rng = random.Random(seed)
-    asked: list[tuple[int, Question]] = []
-    for row, one in enumerate(truth):
-        asked += [(row, q) for q in questions(one, rng, 4, kinds=_KINDS)]
-        asked += [(row, q) for q in questions(one, rng, 1, templates=HELD_OUT, kinds=_KINDS)]
-    held_out = [i % 5 == 4 for i in range(len(asked))]
-    other = np.random.default_rng(seed).permutation(len(truth))
-    answers = {
-        "own": _answers(model, asked, tokens),
-        "random": _answers(model, asked, tokens[other]),
-    }
-    right = {
-        name: np.array([_values(text, q) == _expected(truth[row], q) for (row, q), text in zip(asked, texts, strict=True)])
-        for name, texts in answers.items()
-    }
-    kinds = np.array([q.intent for _, q in asked])
-    held = np.array(held_out)
-    out: dict[str, Any] = {"questions": len(asked)}
-    for name, hits in right.items():
-        out[name] = {"all": float(hits.mean())}
-        out[name] |= {kind: float(hits[kinds == kind].mean()) for kind in sorted(set(kinds.tolist()))}
-        out[name]["held_out_wordings"] = float(hits[held].mean())
-    majority = [_expected(truth[row], q) == ("no" if q.intent == "verify" else frozenset()) for row, q in asked]
-    out["always_no_or_none"] = float(np.mean(majority))
-    return out
-
-
-def _answers(model: Any, asked: Sequence[tuple[int, Question]], tokens: NDArray[np.float32]) -> list[str]:
-    texts: list[str] = []
-    for start in tqdm(range(0, len(asked), _BATCH), desc="questions", disable=None):
-        batch = asked[start : start + _BATCH]
-        made = model.generate([prompt(None, q, "tokens") for _, q in batch], [[tokens[row]] for row, _ in batch], 48)
-        texts += [m.text for m in made]
-    return texts
-
-
-def _expected(truth: Evidence, question: Question) -> str | frozenset[str]:
-    present = {f.code for f in truth.in_state(PRESENT)} & set(question.codes)
-    return ("yes" if present else "no") if question.intent == "verify" else frozenset(present)
-
-
-def _values(text: str, question: Question) -> str | frozenset[str]:
-    """The bare answer in a raw text: yes or no, or the asked statements it says are present."""
-    if question.intent == "verify":
-        head = text.strip().lower()
-        return "yes" if head.startswith("yes") else "no" if head.startswith("no") else "?"
-    from assistant.check import split_sentences
-
-    stated: set[str] = set()
-    for sentence in split_sentences(text):
-        for claim in parse(sentence) or ():
-            if getattr(claim, "polarity", "") in ("present", "probable") and hasattr(claim, "codes"):
-                stated |= set(claim.codes)
-    return frozenset(stated & set(question.codes))
-
-
 def format_table(result: dict[str, Any]) -> str:
     """The figures a reader wants first, one per line."""
     enc, dec, ret = result["encoder"], result["decisions"], result["retrieval"]
@@ -262,11 +159,18 @@ def format_table(result: dict[str, Any]) -> str:
     lines.append(f"  cases: overlap@10      {ret['overlap_at_10']:.3f}, at random {ret['overlap_at_10_random']:.3f}")
     if "language" in result:
         lang = result["language"]
-        reports = {k: (round(v, 4) if isinstance(v, float) else v) for k, v in lang["reports"].items() if k != "examples"}
+        reports = {k: v for k, v in lang["reports"].items() if not isinstance(v, dict | list)}
+        reports = {k: round(v, 4) if isinstance(v, float) else v for k, v in reports.items()}
         lines.append(f"  impressions            {reports}")
-        for name in ("own", "random"):
-            lines.append(f"  questions, {name} tokens: {lang['questions'][name]}")
-        lines.append(f"  questions, always no or none: {lang['questions']['always_no_or_none']:.3f}")
+        for name, row in lang["reports"]["criteria"].items():
+            lines.append(f"    {name:<34} " + " ".join(f"{kind} {value:.3f}" for kind, value in row.items()))
+        agreement = lang["reports"]["agreement"]
+        lines.append(f"  drafts against listed statements, macro over {agreement['statements']} with 50 cases or more:")
+        for name in ("reports", "f1_tuned"):
+            lines.append(f"    {name:<34} " + " ".join(f"{kind} {value:.3f}" for kind, value in agreement[name].items()))
+        lines.append(f"  questions, exact match with the listed statements ({lang['questions']['questions']}):")
+        for name, row in lang["questions"]["conditions"].items():
+            lines.append(f"    {name:<34} " + " ".join(f"{kind} {value:.3f}" for kind, value in row.items()))
     lines += study_lines()
     return "\n".join(lines)
 

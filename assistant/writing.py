@@ -1,14 +1,15 @@
 """The language model's text, made fit to print: numbers put in, every sentence checked, what is missing added.
 
-The order is fixed: the model writes with placeholders, placeholders are filled from measurements, the final text is
-checked sentence by sentence against the evidence, what is not supported is dropped and counted. Only then is it asked
-whether what is left says what has to be said; the renderer says the rest.
+The order is fixed: the model writes with placeholders; from its first unsupported sentence on it writes once more, beginning
+otherwise; what a report then still lacks it is asked for alone; placeholders are filled from measurements; the final text is
+checked sentence by sentence against the evidence, what is not supported is dropped and counted. Only then is it asked whether
+what is left says what has to be said; the renderer says the rest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,7 +20,7 @@ from assistant.check import check_text
 from assistant.claims import FindingClaim
 from assistant.compose import renderer
 from assistant.corpus import prompt
-from assistant.evidence import PRESENT, Evidence
+from assistant.evidence import ABSENT, PRESENT, Evidence
 from assistant.filling import fill
 from assistant.frames import CLOSINGS
 from assistant.intents import Question
@@ -27,7 +28,7 @@ from assistant.phrasing import measurement_name
 from assistant.report import Line
 from encoders.vocabulary import statement
 
-__all__ = ["Writer", "Written", "write_answer", "write_report"]
+__all__ = ["Writer", "Written", "urgency_rank", "write_answer", "write_report"]
 
 MODEL, RENDERER = "language model", "renderer"
 _CLOSINGS = {text: kind for kind, texts in CLOSINGS.items() for text in texts}
@@ -41,24 +42,30 @@ class Writer(Protocol):
     """What is asked of a language model: prompts and each prompt's ECG tokens (16, 256) in, one text each out."""
 
     def generate(
-        self, prompts: Sequence[str], tokens: Sequence[Sequence[NDArray[np.float32]]], max_new_tokens: int = 96
-    ) -> Sequence[Any]:
-        """One object with ``text`` and ``confidence`` per prompt."""
+        self, prompts: Sequence[str], tokens: Sequence[Sequence[NDArray[np.float32]]], max_new_tokens: int = 96,
+        begun: Sequence[str] = (), avoid: Sequence[str] = (),
+    ) -> Sequence[Any]:  # fmt: skip
+        """One object with ``text`` and ``confidence`` per prompt; ``begun`` and ``avoid`` as in ``LanguageModel``."""
         ...
 
 
 @dataclass(frozen=True)
 class Written:
-    """Lines fit to print; how many sentences the model wrote and how many of them were dropped."""
+    """Lines fit to print; how many sentences the model wrote at first, how many of those were not supported, and whether it
+    wrote a second time."""
 
     lines: tuple[Line, ...]
     sentences: int
     dropped: int
+    again: bool = False
 
     @property
     def checker(self) -> dict[str, int]:
         own = sum(line.source == MODEL for line in self.lines)
-        return {"sentences": self.sentences, "dropped": self.dropped, "kept": own, "printed": len(self.lines)}
+        return {
+            "sentences": self.sentences, "dropped": self.dropped, "again": int(self.again), "kept": own,
+            "printed": len(self.lines),
+        }  # fmt: skip
 
 
 def _mode(evidence: Evidence) -> str:
@@ -68,40 +75,104 @@ def _mode(evidence: Evidence) -> str:
 def write_report(
     model: Writer, evidences: Sequence[Evidence], tokens: Sequence[NDArray[np.float32]]
 ) -> list[Written]:
-    """The impression of each recording, in one batch of the model.
+    """The impression of each recording, in batches of the model.
 
     Every present finding and every critical or urgent one that cannot be judged is in it, whatever the model wrote.
     An unusable recording, or one whose leads could not be read, gets the renderer's sentences alone: its tokens say nothing.
     """
     readable = [i for i, e in enumerate(evidences) if e.quality.usable and e.findings and e.lead_set is not None]
-    texts = model.generate(
-        [prompt(evidences[i], None, _mode(evidences[i])) for i in readable], [[tokens[i]] for i in readable], _REPORT_TOKENS
-    ) if readable else ()  # fmt: skip
-    raw = {i: str(made.text) for i, made in zip(readable, texts, strict=True)}
-    return [_report(evidence, raw.get(i)) for i, evidence in enumerate(evidences)]
+    asked = [_Asked(prompt(evidences[i], None, _mode(evidences[i])), [tokens[i]], evidences[i]) for i in readable]
+    raw = dict(zip(readable, _written(model, asked, _REPORT_TOKENS), strict=True))
+    drafts = {i: _checked(*texts, evidences[i], None, None) for i, texts in raw.items()}
+    lacking = {i: missing for i, (own, _, _) in drafts.items() if (missing := _needed(evidences[i]) - _said(own))}
+    if lacking:
+        alone = [_only(evidences[i], missing) for i, missing in lacking.items()]
+        texts = model.generate([prompt(one, None, "both") for one in alone], [[tokens[i]] for i in lacking], _REPORT_TOKENS)
+        for (i, missing), made in zip(lacking.items(), texts, strict=True):
+            more = _checked(str(made.text), str(made.text), evidences[i], None, None)[0]
+            drafts[i][0].extend(line for line in more if set(line.evidence) & missing)
+    written = []
+    for i, evidence in enumerate(evidences):
+        if i in drafts:
+            own, total, dropped = drafts[i]
+            written.append(Written(_impression(evidence, own), total, dropped, raw[i][0] != raw[i][1] or i in lacking))
+        else:
+            written.append(Written(tuple(_renderer_lines(evidence)), 0, 0))
+    return written
 
 
-def _report(evidence: Evidence, raw: str | None) -> Written:
-    must = [Line(fill(s.text, evidence), s.claims, RENDERER) for s in renderer(evidence)]
-    if raw is None:
-        return Written(tuple(must), 0, 0)
-    own, total = _checked(raw, evidence, None, None)
-    needed = {f.id for f in evidence.in_state(PRESENT)}
-    needed |= {f.id for f in evidence.pressing()}
-    said = {i for line in own for i in line.evidence}
+def _renderer_lines(evidence: Evidence) -> list[Line]:
+    return [Line(fill(s.text, evidence), s.claims, RENDERER) for s in renderer(evidence)]
+
+
+def _needed(evidence: Evidence) -> set[str]:
+    """Ids of the findings that an impression has to name."""
+    return {f.id for f in (*evidence.in_state(PRESENT), *evidence.pressing())}
+
+
+def _said(lines: Sequence[Line]) -> set[str]:
+    return {i for line in lines for i in line.evidence}
+
+
+def _only(evidence: Evidence, ids: set[str]) -> Evidence:
+    """The evidence as if nothing but these findings were known: what the model is given to say what it left out."""
+    findings = tuple(f if f.id in ids else replace(f, state=ABSENT) for f in evidence.findings)
+    return replace(evidence, findings=findings, cases=(), conflicts=())
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One prompt with what its text is held against."""
+
+    prompt: str
+    tokens: Sequence[NDArray[np.float32]]
+    evidence: Evidence
+    question: Question | None = None
+    second: Evidence | None = None
+
+    def stumble(self, text: str) -> tuple[str, str] | None:
+        """What stands before the first unsupported sentence, and that sentence; None where every sentence is supported."""
+        before: list[str] = []
+        for one in check_text(text, self.evidence, question=self.question, second=self.second, placeholders=True):
+            if not one.supported:
+                return " ".join(before), one.text
+            before.append(one.text)
+        return None
+
+
+def _written(model: Writer, asked: Sequence[_Asked], most: int) -> list[tuple[str, str]]:
+    """The first and the last text for every prompt; they differ where the model stumbled and wrote a second time."""
+    if not asked:
+        return []
+    first = [str(made.text) for made in model.generate([a.prompt for a in asked], [a.tokens for a in asked], most)]
+    last = list(first)
+    stumbles = [(i, found) for i, a in enumerate(asked) if (found := a.stumble(first[i])) is not None]
+    if stumbles:
+        rows = [i for i, _ in stumbles]
+        begun = [f" {before}" if before else "" for _, (before, _) in stumbles]
+        more = model.generate(
+            [asked[i].prompt for i in rows], [asked[i].tokens for i in rows], most, begun, [bad for _, (_, bad) in stumbles]
+        )
+        for i, before, made in zip(rows, begun, more, strict=True):
+            last[i] = f"{before} {made.text}".strip()
+    return list(zip(first, last, strict=True))
+
+
+def _impression(evidence: Evidence, own: Sequence[Line]) -> tuple[Line, ...]:
+    """The model's lines and what the renderer adds, the most urgent first, one closing line last."""
+    must = _renderer_lines(evidence)
     # One closing line is enough, and it comes last. Every draft says of itself that it is unconfirmed, so the renderer adds
     # one only where the model missed that review is urgent.
     body = _new_only([line for line in own if line.text not in _CLOSINGS])
     closing = [line for line in own if line.text in _CLOSINGS][:1]
-    added = [line for line in must if (set(line.evidence) & needed) - said]
-    first = [line for line in added if _critical(line)]
-    lines = [*first, *body, *(line for line in added if line not in first)]
+    added = [line for line in must if (set(line.evidence) & _needed(evidence)) - _said(own)]
+    lines = sorted([*body, *added], key=lambda line: urgency_rank(line.evidence))
     if not lines:
         lines = [line for line in must if line.text not in _CLOSINGS]
     wanted = [line for line in must if _CLOSINGS.get(line.text) == "urgent"]
     if wanted and not (closing and _CLOSINGS[closing[0].text] == "urgent"):
         closing = wanted
-    return Written((*lines, *closing[:1]), total, total - len(own))
+    return (*lines, *closing[:1])
 
 
 def _new_only(lines: Sequence[Line]) -> list[Line]:
@@ -115,8 +186,10 @@ def _new_only(lines: Sequence[Line]) -> list[Line]:
     return out
 
 
-def _critical(line: Line) -> bool:
-    return any(i.startswith("F:") and statement(i[2:]).urgency == "critical" for i in line.evidence)
+def urgency_rank(ids: Sequence[str]) -> int:
+    """0 for a line that cites a critical finding, 1 for an urgent one, 2 for the rest."""
+    urgencies = {statement(i[2:]).urgency for i in ids if i.startswith("F:")}
+    return 0 if "critical" in urgencies else 1 if "urgent" in urgencies else 2
 
 
 def write_answer(
@@ -131,16 +204,13 @@ def write_answer(
     if question.intent == "compare" and question.measurements and second is not None:
         # Two values of one measurement: there is nothing to word freely.
         return Written(tuple(must), 0, 0)
-    slots = len(tokens)
-    made = model.generate(
-        [prompt(evidence, question, _mode(evidence), recordings=slots, second=second)], [list(tokens)], _ANSWER_TOKENS
-    )
-    own, total = _checked(str(made[0].text), evidence, question, second)
+    text = prompt(evidence, question, _mode(evidence), recordings=len(tokens), second=second)
+    raw = _written(model, [_Asked(text, list(tokens), evidence, question, second)], _ANSWER_TOKENS)[0]
+    own, total, dropped = _checked(*raw, evidence, question, second)
     if not _carries(own, must):
-        return Written(tuple(must), total, total - len(own))
-    said = {i for line in own for i in line.evidence}
-    unsaid = [line for line in must[1:] if set(line.evidence) - said and _weighty(line)]
-    return Written((*own, *unsaid), total, total - len(own))
+        return Written(tuple(must), total, dropped, raw[0] != raw[1])
+    unsaid = [line for line in must[1:] if set(line.evidence) - _said(own) and _weighty(line)]
+    return Written((*own, *unsaid), total, dropped, raw[0] != raw[1])
 
 
 def _both_values(name: str, first: Evidence, second: Evidence) -> Line:
@@ -154,7 +224,7 @@ def _carries(own: Sequence[Line], must: Sequence[Line]) -> bool:
     """Whether the model's first sentence says what the renderer's first one does: the same evidence, the same bare word."""
     if not own or not must:
         return False
-    if must[0].evidence and not set(must[0].evidence) <= {i for line in own for i in line.evidence}:
+    if must[0].evidence and not set(must[0].evidence) <= _said(own):
         return False
     return _bare_word(own[0].text) == _bare_word(must[0].text)
 
@@ -180,17 +250,24 @@ def _rendered(question: Question, evidence: Evidence, second: Evidence | None) -
 
 
 def _checked(
-    raw: str, evidence: Evidence, question: Question | None, second: Evidence | None
-) -> tuple[list[Line], int]:
-    """The model's sentences that the evidence supports, each once, and how many it wrote."""
+    first: str, last: str, evidence: Evidence, question: Question | None, second: Evidence | None
+) -> tuple[list[Line], int, int]:
+    """The sentences of the last text that the evidence supports, each once; how many the first held, and how many of those
+    it does not support."""
     code = question.codes[0] if question is not None and question.codes else None
-    checked = check_text(fill(raw, evidence, code), evidence, question=question, second=second)
-    kept: dict[str, Line] = {}
-    fit = [item for item in checked if item.supported and not _stammers(item.claims)]
-    for item in fit:
-        kept.setdefault(item.text.strip(), Line(item.text.strip(), item.evidence_ids, MODEL))
-    repeated = len(fit) - len(kept)
-    return list(kept.values()), len(checked) - repeated
+
+    def held(raw: str) -> tuple[list[Line], int]:
+        checked = check_text(fill(raw, evidence, code), evidence, question=question, second=second)
+        kept: dict[str, Line] = {}
+        fit = [item for item in checked if item.supported and not _stammers(item.claims)]
+        for item in fit:
+            kept.setdefault(item.text.strip(), Line(item.text.strip(), item.evidence_ids, MODEL))
+        repeated = len(fit) - len(kept)
+        return list(kept.values()), len(checked) - repeated
+
+    raw_lines, total = held(first)
+    own = raw_lines if last == first else held(last)[0]
+    return own, total, total - len(raw_lines)
 
 
 def _stammers(claims: Sequence[Any]) -> bool:

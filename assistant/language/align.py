@@ -1,4 +1,4 @@
-"""Alignment: the projector onto words, the projector alone, then projector and LoRA.
+"""Alignment: the projector reads statements, then speaks them to the frozen base, then projector and LoRA learn together.
 
 Tasks are recording → impression and recording + question → answer.
 
@@ -26,8 +26,9 @@ from assistant.evidence import PRESENT, Evidence
 from assistant.language.base import sorted_batches
 from assistant.language.fit import FitConfig, fit
 from assistant.language.joined import add_lora, base_identity, join, save_joined
+from assistant.language.projector import Projector
 from assistant.language.prompts import Batch, collate, encode_prompt, encode_target
-from assistant.language.words import train_words
+from assistant.language.reading import train_reading
 
 __all__ = ["AlignConfig", "AlignmentSet", "align"]
 
@@ -49,9 +50,9 @@ class AlignmentSet:
 class AlignConfig:
     """Three steps. ``modes``: share of each kind of prompt; ``reports``, ``comparisons``: share of these among the tasks."""
 
-    words_epochs: int = 15
-    projector_steps: int = 100
-    lora_steps: int = 1000
+    reading_epochs: int = 10
+    projector_steps: int = 60
+    lora_steps: int = 600
     projector_lr: float = 2e-3
     lora_lr: float = 1e-3
     batch: int = 48
@@ -72,7 +73,18 @@ def _example(data: AlignmentSet, config: AlignConfig, rng: random.Random) -> tup
     if task < config.reports + config.comparisons:
         later = rng.randrange(len(data.evidence))
         return corpus.example(source[row], corpus.comparison(rng), mode, rng, source[later]), (row, later)
-    return corpus.example(source[row], corpus.questions(source[row], rng, 1)[0], mode, rng), (row,)
+    kinds = corpus.READ_KINDS if mode == "tokens" else None
+    return corpus.example(source[row], corpus.questions(source[row], rng, 1, kinds=kinds)[0], mode, rng), (row,)
+
+
+def _strengths(projector: Projector, tokens: NDArray[np.float16]) -> NDArray[np.float32]:
+    """How strongly every statement shows in every recording, (n, 71); what is read stays as it is from here on."""
+    for part in (projector.norm, projector.inner, projector.outer):
+        part.requires_grad_(False)
+    with torch.no_grad():
+        parts = np.array_split(tokens, 1 + len(tokens) // 1024)
+        rows = [projector.strengths(torch.from_numpy(part.astype(np.float32))) for part in parts]
+    return torch.cat(rows).numpy()
 
 
 def align(
@@ -89,6 +101,10 @@ def align(
     model = join(AutoModelForCausalLM.from_pretrained(str(base), dtype=torch.float32), tokenizer)
     out.mkdir(parents=True, exist_ok=True)
     group = 8
+    for parameter in model.base.parameters():
+        parameter.requires_grad_(False)
+    reading = train_reading(model.projector, data.tokens, data.labels(), epochs=config.reading_epochs, seed=config.seed)
+    strengths = _strengths(model.projector, data.tokens)
 
     def batches(stage: str) -> Any:
         pool: dict[int, list[list[Any]]] = {}
@@ -100,21 +116,18 @@ def align(
                 rows = []
                 for _ in range(config.batch * group):
                     example, recordings = _example(data, config, rng)
-                    ids, slots = encode_prompt(tokenizer, example.prompt)
-                    rows.append((ids, slots, encode_target(tokenizer, example.target), recordings))
+                    made = encode_prompt(tokenizer, example.prompt, [strengths[recording] for recording in recordings])
+                    rows.append((made, encode_target(tokenizer, example.target), recordings))
                 pool.clear()
-                pool[chunk] = sorted_batches(rows, config.batch, lambda r: len(r[0]) + len(r[2]), rng)
+                pool[chunk] = sorted_batches(rows, config.batch, lambda r: len(r[0].ids) + len(r[1]), rng)
             chosen = pool[chunk][place]
-            batch = collate([r[:3] for r in chosen], tokenizer.pad_token_id)
-            with_slots = [recording for r in chosen if any(r[1]) for recording in r[3]]
+            batch = collate([r[:2] for r in chosen], tokenizer.pad_token_id)
+            with_slots = [recording for r in chosen if r[0].recordings for recording in r[2]]
             tokens = torch.from_numpy(data.tokens[with_slots].astype(np.float32)) if with_slots else None
             return batch, tokens
 
         return next_batch
 
-    for parameter in model.base.parameters():
-        parameter.requires_grad_(False)
-    words = train_words(model, data.tokens, data.labels(), epochs=config.words_epochs, seed=config.seed)
     first = fit(
         model, model.projector.parameters(), batches("projector"),
         FitConfig(config.projector_steps, config.projector_lr), out / "projector.ckpt",
@@ -124,7 +137,7 @@ def align(
         model, model.parameters(), batches("lora"), FitConfig(config.lora_steps, config.lora_lr), out / "lora.ckpt"
     )  # fmt: skip
     summary = {
-        "words_loss": words[-1],
+        "reading_loss": reading[-1],
         "projector_loss": float(np.mean(first[-20:])),
         "lora_loss": float(np.mean(second[-20:])),
         "first_loss": float(np.mean(first[:5])),

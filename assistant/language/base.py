@@ -93,10 +93,9 @@ def pretrain(out: Path, *, steps: int = 800, lr: float = 2e-3, seed: int = 0) ->
             rng = random.Random(f"{seed}-{chunk}")
             encoded = []
             for prompt, target in pretraining_rows(rng, BATCH * group):
-                ids, slots = encode_prompt(tokenizer, prompt)
-                encoded.append((ids, slots, encode_target(tokenizer, target)))
+                encoded.append((encode_prompt(tokenizer, prompt), encode_target(tokenizer, target)))
             pool.clear()
-            pool[chunk] = sorted_batches(encoded, BATCH, lambda r: len(r[0]) + len(r[2]), rng)
+            pool[chunk] = sorted_batches(encoded, BATCH, lambda r: len(r[0].ids) + len(r[1]), rng)
         return collate(pool[chunk][place], tokenizer.pad_token_id), None
 
     losses = fit(model, model.base.parameters(), next_batch, FitConfig(steps=steps, lr=lr), out / "base.ckpt")

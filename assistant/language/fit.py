@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -62,7 +62,7 @@ def fit(
     for step in range(len(losses), config.steps):
         batch, tokens = next_batch(step)
         device = accelerator.device
-        batch = replace(batch, **{name: getattr(batch, name).to(device) for name in ("ids", "attention", "slots", "labels")})
+        batch = replace(batch, **{field.name: getattr(batch, field.name).to(device) for field in fields(batch)})
         with accelerator.autocast():
             loss, _ = prepared(batch, None if tokens is None else tokens.to(device))
         accelerator.backward(loss)

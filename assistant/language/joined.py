@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from assistant.language.projector import Projector
 from assistant.language.prompts import Batch
+from assistant.language.reading import name_vectors
 from encoders.errors import ArtefactError
 from encoders.files import file_sha256
 from encoders.quiet import no_loading_bar
@@ -30,31 +31,36 @@ class Joined(nn.Module):
         self.tokenizer = tokenizer
         self.projector = projector
 
-    def embed(self, ids_BL: Tensor, slots_BL: Tensor, tokens_NTD: Tensor | None) -> Tensor:
-        """Word embeddings with the projected ECG tokens in the slots: (B, L, width).
+    def embed(self, batch: Batch, tokens_NTD: Tensor | None) -> Tensor:
+        """Word embeddings with what the recordings show in the slots and behind named statements: (B, L, width).
 
         ``tokens_NTD``: the recordings of all rows one after the other, 16 tokens each; None where there are no slots.
         """
-        embeds: Tensor = self.base.get_input_embeddings()(ids_BL)
-        if tokens_NTD is not None and slots_BL.any():
-            projected = self.projector(tokens_NTD).flatten(0, 1).to(embeds.dtype)
-            embeds = embeds.masked_scatter(slots_BL[..., None].expand_as(embeds), projected)
+        embeds: Tensor = self.base.get_input_embeddings()(batch.ids)
+        if tokens_NTD is not None and batch.slots.any():
+            strengths_NS = self.projector.strengths(tokens_NTD)
+            slots = self.projector.slots(tokens_NTD, strengths_NS).flatten(0, 1).to(embeds.dtype)
+            embeds = embeds.masked_scatter(batch.slots[..., None].expand_as(embeds), slots)
+            row, position, recording, code = batch.states.unbind(1)
+            said = self.projector.state(strengths_NS[recording, code]).to(embeds.dtype)
+            embeds = embeds.index_put((row, position), said)
         return embeds
 
     def forward(self, batch: Batch, tokens_NTD: Tensor | None) -> tuple[Tensor, Tensor]:
         """Mean loss over the labels and logits (B, L, vocabulary)."""
-        out = self.base(
-            inputs_embeds=self.embed(batch.ids, batch.slots, tokens_NTD), attention_mask=batch.attention, labels=batch.labels
-        )
+        out = self.base(inputs_embeds=self.embed(batch, tokens_NTD), attention_mask=batch.attention, labels=batch.labels)
         return out.loss, out.logits
 
 
 def join(base: Any, tokenizer: Any) -> Joined:
-    """A base with a fresh projector of its width."""
+    """A base with a fresh projector of its width, which starts from the base's own words."""
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    table = base.get_input_embeddings().weight
-    return Joined(base, tokenizer, Projector(table.shape[1], embedding_rms=float(table.detach().float().pow(2).mean().sqrt())))
+    table = base.get_input_embeddings().weight.detach().float()
+    words = [tokenizer(word, add_special_tokens=False)["input_ids"] for word in (" absent", " present")]
+    ends = torch.stack([table[ids].mean(0) for ids in words])
+    rms = float(table.pow(2).mean().sqrt())
+    return Joined(base, tokenizer, Projector(table.shape[1], name_vectors(table, tokenizer), ends, embedding_rms=rms))
 
 
 def add_lora(model: Joined, rank: int = LORA_RANK) -> None:
@@ -106,8 +112,13 @@ def save_joined(model: Joined, folder: Path, *, base: str, base_sha256: str, enc
     (folder / "language.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
 
-def load_joined(folder: Path, encoder_hash: str | None = None, *, trainable: bool = False) -> Joined:
-    """What ``save_joined`` wrote. Raises ArtefactError where a part is missing, damaged or made for another encoder."""
+def load_joined(
+    folder: Path, encoder_hash: str | None = None, *, trainable: bool = False, adapters: bool = True
+) -> Joined:
+    """What ``save_joined`` wrote, without its LoRA where ``adapters`` is False.
+
+    Raises ArtefactError where a part is missing, damaged or made for another encoder.
+    """
     from safetensors.torch import load_file
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -129,7 +140,7 @@ def load_joined(folder: Path, encoder_hash: str | None = None, *, trainable: boo
     tokenizer = AutoTokenizer.from_pretrained(name)
     model = join(base, tokenizer)
     model.projector.load_state_dict({k: v.float() for k, v in load_file(folder / "projector.safetensors").items()})
-    if (folder / "adapter").exists():
+    if adapters and (folder / "adapter").exists():
         from peft import PeftModel
 
         model.base = PeftModel.from_pretrained(base, str(folder / "adapter"), is_trainable=trainable)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,19 @@ class Generation:
     confidence: float
 
 
+class _Avoid:
+    """Keeps each row's word from being the first that is written."""
+
+    def __init__(self, words: list[int]) -> None:
+        self.words = words
+
+    def __call__(self, ids_BL: Any, scores_BV: Any) -> Any:
+        if ids_BL.shape[1] == 0:
+            scores_BV = scores_BV.clone()
+            scores_BV[range(len(self.words)), self.words] = -float("inf")
+        return scores_BV
+
+
 class LanguageModel:
     """Greedy and deterministic: the same prompt and tokens give the same text. Not safe for several threads at a time."""
 
@@ -33,35 +46,55 @@ class LanguageModel:
         self.model = model.eval()
 
     @classmethod
-    def load(cls, path: str | Path | None = None, encoder_hash: str | None = None) -> LanguageModel:
-        """The model in ``path`` (a folder with language.json), built-in by default; ArtefactError where it does not fit."""
+    def load(cls, path: str | Path | None = None, encoder_hash: str | None = None, *, adapters: bool = True) -> LanguageModel:
+        """The model in ``path`` (a folder with language.json), built-in by default; ArtefactError where it does not fit.
+
+        ``adapters`` False leaves LoRA away, for comparison.
+        """
         from assistant.language.joined import load_joined
 
-        return cls(load_joined(Path(path) if path is not None else WEIGHTS, encoder_hash))
+        return cls(load_joined(Path(path) if path is not None else WEIGHTS, encoder_hash, adapters=adapters))
 
     def generate(
-        self, prompts: Sequence[str], tokens: Sequence[Sequence[NDArray[np.float32]]], max_new_tokens: int = 96
-    ) -> list[Generation]:
-        """One text per prompt. ``tokens``: per prompt its recordings' tokens, each (16, 256), in the order of the slots."""
+        self, prompts: Sequence[str], tokens: Sequence[Sequence[NDArray[np.float32]]], max_new_tokens: int = 96,
+        begun: Sequence[str] = (), avoid: Sequence[str] = (),
+    ) -> list[Generation]:  # fmt: skip
+        """One text per prompt. ``tokens``: per prompt its recordings' tokens, each (16, 256), in the order of the slots.
+
+        ``begun``: per prompt, text that is written already and gone on from (not given back); ``avoid``: per prompt, a sentence
+        whose first word does not come next. Both are for a second try, and empty for a first.
+        """
         import torch
+        from transformers import LogitsProcessorList
 
         from assistant.language.prompts import collate, encode_prompt
 
         if not prompts:
             return []
         tokenizer = self.model.tokenizer
-        encoded = [encode_prompt(tokenizer, prompt) for prompt in prompts]
-        batch = collate([(ids, slots, []) for ids, slots in encoded], tokenizer.pad_token_id, left=True)
         flat = [part for several in tokens for part in several]
         stacked = torch.from_numpy(np.stack(flat).astype(np.float32)) if flat else None
         with torch.inference_mode():
+            strengths = iter([] if stacked is None else self.model.projector.strengths(stacked).numpy())
+        encoded = [
+            encode_prompt(tokenizer, prompt, [next(strengths) for _ in several])
+            for prompt, several in zip(prompts, tokens, strict=True)
+        ]
+        for one, text in zip(encoded, begun, strict=False):
+            more = tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
+            one.ids.extend(more)
+            one.slots.extend([False] * len(more))
+        first = [tokenizer(" " + text.strip(), add_special_tokens=False)["input_ids"][0] for text in avoid]
+        batch = collate([(one, []) for one in encoded], tokenizer.pad_token_id, left=True)
+        with torch.inference_mode():
             out = self.model.base.generate(
-                inputs_embeds=self.model.embed(batch.ids, batch.slots, stacked),
+                inputs_embeds=self.model.embed(batch, stacked),
                 attention_mask=batch.attention,
                 max_new_tokens=max_new_tokens,
                 do_sample=False,
                 pad_token_id=tokenizer.pad_token_id,
                 eos_token_id=tokenizer.eos_token_id,
+                logits_processor=LogitsProcessorList([_Avoid(first)] if first else []),
                 output_logits=True,
                 return_dict_in_generate=True,
             )

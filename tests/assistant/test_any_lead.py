@@ -62,7 +62,7 @@ class Shelf:
 class Silent:
     prompts = 0
 
-    def generate(self, prompts, tokens, max_new_tokens=96):  # type: ignore[no-untyped-def]
+    def generate(self, prompts, tokens, max_new_tokens=96, *again):  # type: ignore[no-untyped-def]
         self.prompts += len(prompts)
         return [type("Text", (), {"text": "", "confidence": 0.9})() for _ in prompts]
 

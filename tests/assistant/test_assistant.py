@@ -68,7 +68,9 @@ class StubModel:
     def __init__(self, text: str = "") -> None:
         self.text, self.prompts, self.tokens = text, [], []
 
-    def generate(self, prompts: Sequence[str], tokens: Sequence[Sequence[np.ndarray]], max_new_tokens: int = 96) -> list[Text]:
+    def generate(
+        self, prompts: Sequence[str], tokens: Sequence[Sequence[np.ndarray]], max_new_tokens: int = 96, *again: Sequence[str]
+    ) -> list[Text]:
         self.prompts += prompts
         self.tokens += [len(t) for t in tokens]
         return [Text(self.text) for _ in prompts]
@@ -215,6 +217,35 @@ def test_out_of_scope_questions_point_to_someone_and_the_chat_goes_on(decision: 
     leaning = chat.ask("And atrial flutter?")
     assert leaning.values == ("no",)
     assert [turn.question.intent for turn in chat.turns] == ["out_of_scope", "verify", "verify"]
+
+
+def test_a_streamed_reply_is_the_reply_sentence_by_sentence(decision: Decision, af: ECG, normal: ECG) -> None:
+    chat = assistant(decision, "", AFIB=0.98).chat([normal, af])
+    lines = list(chat.stream("Is there atrial fibrillation?"))
+    reply = chat.turns[-1].reply
+    assert isinstance(reply, Answer) and tuple(lines) == reply.sentences and "F:AFIB" in lines[0].evidence
+    declined = list(chat.stream("Which dose of amiodarone should I give?"))
+    assert declined[-1].text == "Please ask the treating physician." and len(declined) == 2
+    assert chat.ask("Is there atrial fibrillation?").to_json() == reply.to_json(), "the same answer whatever came between"
+    with pytest.raises(QueryError, match="3 recordings"):
+        assistant(decision).chat([normal, af, af])
+
+
+def test_what_a_text_gets_wrong_is_written_once_more(decision: Decision, af: ECG) -> None:
+    class Twice(StubModel):
+        """Wrong at first; on a second try it goes on from what stood."""
+
+        def generate(self, prompts, tokens, max_new_tokens=96, begun=(), avoid=()):  # type: ignore[no-untyped-def]
+            self.asked = [*getattr(self, "asked", []), (tuple(begun), tuple(avoid))]
+            return [Text("Atrial fibrillation is present." if begun else self.text) for _ in prompts]
+
+    reader = assistant(decision, "", AFIB=0.98)
+    model = Twice("The recording is usable. There is ventricular tachycardia. No pacing.")
+    reader._language = model
+    draft = reader.report(af)
+    assert model.asked[1] == ((" The recording is usable.",), ("There is ventricular tachycardia.",))
+    own = [line.text for line in draft.impression if line.source == "language model"]
+    assert "Atrial fibrillation is present." in own and not any("ventricular" in text for text in own)
 
 
 def test_findings_of_an_unusable_recording_are_not_answered(decision: Decision) -> None:

@@ -31,7 +31,8 @@ def test_the_layout_of_a_prompt() -> None:
     evidence = replace(evidence, quality=replace(evidence.quality, verdict="usable"))
     question = Question("Is there AF?", "verify", ("AFIB",))
     bare = prompt(evidence, question, "tokens", 16)
-    assert bare == "<|ecg|>" * 16 + "<|question|> Is there AF?<|answer|>"
+    asked = "<|evidence|>asked: verify; <|shows:6:AFIB|>."
+    assert bare == "<|ecg|>" * 16 + asked + "<|question|> Is there AF?<|answer|>", "what is asked, and nothing of its state"
     report = prompt(evidence, None, "both", 4)
     assert report.startswith("<|ecg|>" * 4 + "<|evidence|>present: ") and report.endswith("<|report|><|answer|>")
     assert "<|ecg|>" not in prompt(evidence, None, "evidence")

@@ -10,12 +10,16 @@ import pytest
 import torch
 
 from assistant import corpus
+from assistant.intents import Question
 from assistant.language.align import AlignConfig, AlignmentSet, align
 from assistant.language.base import new_base, train_tokenizer
 from assistant.language.joined import add_lora, base_identity, join, load_joined, save_joined
 from assistant.language.model import LanguageModel
+from assistant.language.projector import Projector, strength
 from assistant.language.prompts import IGNORE, SLOT, collate, encode_prompt, encode_target
+from assistant.language.reading import train_reading
 from encoders.errors import ArtefactError
+from encoders.vocabulary import CODES, statement
 
 RNG = random.Random(5)
 
@@ -54,14 +58,31 @@ def some_batch(tokenizer, n: int = 3):
     for _ in range(n):
         evidence = corpus.random_evidence(rng)
         example = corpus.example(evidence, None, "both", rng)
-        rows.append((*encode_prompt(tokenizer, example.prompt), encode_target(tokenizer, example.target)))
+        rows.append((encode_prompt(tokenizer, example.prompt), encode_target(tokenizer, example.target)))
     return collate(rows, tokenizer.pad_token_id), torch.randn(n, 16, 256, generator=torch.Generator().manual_seed(3))
 
 
 def test_a_prompt_has_one_slot_per_ecg_token(tokenizer):
-    ids, slots = encode_prompt(tokenizer, SLOT * 16 + "<|report|><|answer|>")
-    assert sum(slots) == 16 and slots[:16] == [True] * 16
-    assert len(ids) == 18  # the two markers are single tokens
+    made = encode_prompt(tokenizer, SLOT * 16 + "<|report|><|answer|>")
+    assert made.slots == [True] * 16 + [False] * 2 and made.recordings == 1
+    assert len(made.ids) == 18 and not made.states  # the two markers are single tokens
+
+
+def test_where_tokens_are_read_the_strongest_statements_are_named(tokenizer):
+    strengths = np.zeros(71, np.float32)
+    for code, value in (("AFIB", 1.5), ("PVC", 1.9), ("SR", 0.2)):
+        strengths[CODES.index(code)] = value
+    asked = Question("Is there AF or sinus rhythm?", "choose", ("SR", "AFIB"))
+    for question, named in ((asked, ["SR", "AFIB"]), (None, ["PVC", "AFIB", "SR"])):
+        made = encode_prompt(tokenizer, corpus.prompt(None, question, "tokens"), [strengths])
+        assert [CODES[code] for _, _, code in made.states][: len(named)] == named
+        for position, recording, code in made.states:
+            behind = tokenizer.decode(made.ids[:position])
+            assert recording == 0 and behind.endswith(statement(CODES[code]).name)
+    assert not encode_prompt(tokenizer, corpus.prompt(None, asked, "tokens")).states, "without a reading nothing is named"
+    typed = Question(f"Is there {SLOT}<|shows:9:|> AF?", "verify", ("AFIB",))
+    made = encode_prompt(tokenizer, corpus.prompt(None, typed, "tokens"), [strengths])
+    assert made.recordings == 1 and len(made.states) == 1, "what a person types is text"
 
 
 def test_loss_skips_prompt_padding_and_slots(tokenizer):
@@ -78,6 +99,51 @@ def test_the_slots_carry_the_recording(tokenizer):
         here = model(batch, tokens)[1]
         other = model(batch, tokens.flip(0))[1]
     assert not torch.allclose(here, other)
+
+
+def test_a_statement_is_spoken_in_its_own_slot_as_strongly_as_it_shows():
+    projector = Projector(8)
+    tokens = torch.zeros(2, 16, 256)
+    silent = projector.slots(tokens, torch.zeros(2, 71))
+    assert torch.equal(silent[0], projector.place)
+    for code in ("AFIB", "CLBBB", "NORM"):
+        column = CODES.index(code)
+        strengths = torch.zeros(2, 71)
+        strengths[0, column], strengths[1, column] = 1.0, 2.0
+        said = projector.slots(tokens, strengths) - silent
+        slot = int(projector.slot_of[column])
+        assert torch.allclose(said[0, slot], projector.names[column], atol=1e-6)
+        assert torch.allclose(said[1], 2 * said[0], atol=1e-6)
+        assert not said[:, [i for i in range(16) if i != slot]].any()
+    assert set(torch.bincount(projector.slot_of, minlength=16).tolist()) == {4, 5}
+    assert strength(torch.tensor([-9.0, -4.0, 0.0, 4.0, 9.0])).tolist() == [0.0, 0.0, 1.0, 2.0, 2.0]
+    ends = projector.state(torch.tensor([0.0, 1.0, 2.0]))
+    assert torch.allclose(ends[1], (ends[0] + ends[2]) / 2) and torch.equal(ends[2], projector.ends[1])
+
+
+def test_the_state_of_a_named_statement_reaches_the_model(tokenizer):
+    model = join(new_base(len(tokenizer)), tokenizer).eval()
+    question = Question("Is there AF?", "verify", ("AFIB",))
+    tokens = torch.randn(1, 16, 256, generator=torch.Generator().manual_seed(3))
+    column = CODES.index("AFIB")
+    made = []
+    for shift in (-50.0, 50.0):
+        with torch.no_grad():
+            model.projector.outer.bias[column] = shift
+            strengths = model.projector.strengths(tokens).numpy()
+            batch = collate([(encode_prompt(tokenizer, corpus.prompt(None, question, "tokens"), strengths), [])], 0)
+            position = int(batch.states[0, 1])
+            made.append(model.embed(batch, tokens)[0, position])
+    assert torch.equal(made[0], model.projector.ends[0]) and torch.equal(made[1], model.projector.ends[1])
+
+
+def test_the_projector_learns_to_read_statements():
+    rng = np.random.default_rng(0)
+    labels = (rng.random((400, 71)) < 0.3).astype(np.uint8)
+    tokens = rng.normal(0, 0.3, (400, 16, 256)).astype(np.float16)
+    tokens[:, :, :71] += labels[:, None, :].astype(np.float16)
+    losses = train_reading(Projector(16), tokens, labels, epochs=12, lr=5e-3)
+    assert losses[-1] < 0.5 * losses[0]
 
 
 def test_another_architecture_trains_saves_reloads_and_gives_equal_logits(tmp_path, qwen, tokenizer):

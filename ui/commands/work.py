@@ -60,9 +60,8 @@ def add(commands: Any) -> None:
     evaluate.add_argument("--folds", type=_folds, default=(9,), metavar="N[,N]", help="folds to score (9)")
     evaluate.add_argument("--out", metavar="DIR", help="also write the scores there, as evaluation.json")
     evaluate.add_argument("--run", dest="run_dir", metavar="DIR", help="folder that keeps measurements between runs")
-    evaluate.add_argument(
-        "--sample", type=int, default=300, metavar="N", help="recordings to score the language model on; 0 leaves it out (300)"
-    )
+    evaluate.add_argument("--language", action="store_true", help="also score the language model (some ten minutes)")
+    evaluate.add_argument("--sample", type=_at_least_one, default=300, metavar="N", help="recordings to ask about (300)")
     options.add_json(evaluate)
     evaluate.set_defaults(run=run_evaluate)
     train = options.add_parser(
@@ -98,7 +97,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
         from assistant.evaluate import evaluate, format_table
 
         scores = evaluate(
-            folder, args.folds, Path(args.out) if args.out else None, run=args.run_dir, language=args.sample > 0,
+            folder, args.folds, Path(args.out) if args.out else None, run=args.run_dir, language=args.language,
             sample=args.sample,
         )  # fmt: skip
     if args.json:
