@@ -278,7 +278,7 @@ class Assistant:
 
     @staticmethod
     def _understood(question: str, previous: Question | None, recordings: int) -> Question:
-        from assistant.question import understand
+        from assistant.understanding import understand
 
         return understand(question, previous, recordings=recordings)
 

@@ -35,12 +35,13 @@ class _Read:
 
 def evaluate(
     ptbxl: str | Path, folds: Sequence[int] = (9,), out: str | Path | None = None, *, run: str | Path | None = None,
-    language: bool = False, sample: int = 300, bootstraps: int = 200, seed: int = 0,
+    language: bool = False, sample: int = 300, ecgqa: str | Path | None = None, bootstraps: int = 200, seed: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
     """Scores of the shipped parts on PTB-XL folds; writes evaluation.json into the folder ``out`` where given.
 
     ``run``: folder for measurements of many recordings (kept; a temporary one where None). ``language``: also score
-    the language model, its drafts on every recording and its answers on ``sample`` of them.
+    the language model, its drafts on every recording and its answers on ``sample`` of them. ``ecgqa``: folder of ECG-QA, for
+    questions by its templates.
     """
     import tempfile
 
@@ -101,6 +102,11 @@ def evaluate(
                 seed,
             ),
         }  # fmt: skip
+    if ecgqa is not None:
+        from assistant.ecgqa.evaluate import evaluate_ecgqa
+
+        with tempfile.TemporaryDirectory() as scratch:
+            result["ecg_qa"] = evaluate_ecgqa(ptbxl, ecgqa, run if run is not None else scratch, folds)
     result = _plain(result)
     if out is not None:
         Path(out).mkdir(parents=True, exist_ok=True)
@@ -171,6 +177,10 @@ def format_table(result: dict[str, Any]) -> str:
         lines.append(f"  questions, exact match with the listed statements ({lang['questions']['questions']}):")
         for name, row in lang["questions"]["conditions"].items():
             lines.append(f"    {name:<34} " + " ".join(f"{kind} {value:.3f}" for kind, value in row.items()))
+    if "ecg_qa" in result:
+        from assistant.ecgqa.evaluate import format_ecgqa
+
+        lines.append(format_ecgqa(result["ecg_qa"]))
     lines += study_lines()
     return "\n".join(lines)
 

@@ -26,6 +26,7 @@ from assistant.training_set import evidence_rows
 from assistant.writing import urgency_rank, write_report
 from encoders.calibrate import fit_calibration
 from encoders.evaluate import patient_halves
+from encoders.metrics import best_f1_thresholds
 from encoders.ptbxl import PtbXl
 from encoders.table import MeasuredTable
 from encoders.vocabulary import CODES
@@ -57,19 +58,8 @@ def cross_evidence(
         )
         for row, one in zip(rows, made, strict=True):
             evidence[row] = one
-        tuned[show] = seen >= _best_f1(known, data.labels[fit])
+        tuned[show] = seen >= best_f1_thresholds(data.labels[fit], known)
     return [one for one in evidence if one is not None], tuned
-
-
-def _best_f1(probabilities: NDArray[np.float32], labels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Per statement, the cut-off with the best F1; above 1 where the statement never occurs."""
-    out = np.full(labels.shape[1], 2.0)
-    for column in np.flatnonzero(labels.any(axis=0)):
-        order = np.argsort(-probabilities[:, column], kind="stable")
-        right = np.cumsum(labels[order, column])
-        f1 = 2 * right / (np.arange(1, len(order) + 1) + right[-1])
-        out[column] = probabilities[order[int(f1.argmax())], column]
-    return out
 
 
 def report_quality(
@@ -190,7 +180,7 @@ def question_table(
     knows, which leaves open what it cannot judge, so there an open answer counts as wrong; ``tokens``: (n, 16, 256).
     The control reads another recording's tokens. What a question names comes from the question parser in every condition.
     """
-    from assistant.question import understand
+    from assistant.understanding import understand
 
     rng = random.Random(seed)
     asked: list[tuple[int, Question]] = []

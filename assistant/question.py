@@ -1,19 +1,14 @@
 """From a typed question to a typed one: intent, codes, measurements, or why it is declined.
 
-Rules decide what they can: clauses beyond the scope are set aside, the lexicon finds what the rest names, patterns find
-what is asked of it. Only what the rules leave open goes to the nearest own example sentence (sentence embeddings, loaded
-on first need); without that model such a question is called unclear. Everything is deterministic.
+Rules: clauses beyond the scope are set aside, the lexicon finds what the rest names, patterns find what is asked of it. What
+they leave open, and what no pattern foresaw, is the matter of ``assistant.understanding``.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from assistant.asking import (
     ABOUT_ECG,
@@ -41,38 +36,46 @@ from assistant.lexicon import GROUPS, Match, longest_match
 from assistant.lexicon import words as lexicon_words
 from assistant.plain_words import KNOWN, clauses, leads_named
 from assistant.scope import INTENDED_USE, reason_for, topic_of
-from encoders.errors import ArtefactError, MissingExtraError
+from assistant.scope_model import ACUTE
 from encoders.vocabulary import codes_in
 
-if TYPE_CHECKING:
-    from retrieval.text import TextEncoder
-
-__all__ = ["LONGEST_QUESTION", "UNCLEAR_BELOW", "asks_for_absence", "leads_named", "understand", "understand_by_rules"]
+__all__ = [
+    "ASK_BACK",
+    "GENERIC",
+    "GUESS",
+    "INTERVALS",
+    "LONGEST_QUESTION",
+    "NO_PREVIOUS",
+    "UNCLEAR_BELOW",
+    "asks_for_absence",
+    "content_of",
+    "declined_as",
+    "leads_named",
+    "typed_by_rules",
+    "understand_by_rules",
+]
 
 #: Below this confidence a question is called unclear and asked back.
 UNCLEAR_BELOW = 0.45
-#: Cosine from which the nearest example sentence decides, where the rules could not.
-NEAREST_FROM = 0.5
 #: Characters; longer texts are asked back rather than cut.
 LONGEST_QUESTION = 2000
 
-_ASK_BACK = (
+ASK_BACK = (
     'The question was not understood; please name a finding ("is there atrial fibrillation?"), a measurement '
     '("what is the QTc?"), or ask for a summary, the recording\'s quality or similar cases.'
 )
-_NO_PREVIOUS = "It is not clear what this refers to; please name the finding or the measurement that is meant."
+NO_PREVIOUS = "It is not clear what this refers to; please name the finding or the measurement that is meant."
 _NEEDS_SECOND = "A comparison needs a second recording of the same patient; please open it beside this one."
 
 #: Confidence of a decline that rests only on the absence of every known word; the sentence model may overrule it.
-_GUESS = 0.5
+GUESS = 0.5
 #: Confidence of an intent found by a loose pattern alone; the sentence model may decline it.
 _WEAK = 0.6
 
 _CONTENT_KINDS = ("statement", "group", "measurement", "unassessed", "normal")
-_ACUTE = "acute myocardial infarction"
-_INTERVALS = ("pr_ms", "qrs_ms", "qt_ms", "qtc_ms")
+INTERVALS = ("pr_ms", "qrs_ms", "qt_ms", "qtc_ms")
 
-_GENERIC = ("abnormality", "rhythm", "form", "diagnostic")
+GENERIC = ("abnormality", "rhythm", "form", "diagnostic")
 _WORDS = re.compile(r"\S+")
 _FILLER = frozenset(
     _WORDS.findall(
@@ -149,7 +152,7 @@ def _complete(words: Sequence[str]) -> list[str]:
     return out
 
 
-def _content(text: str) -> _Content:
+def content_of(text: str) -> _Content:
     words = _complete(lexicon_words(text))
     mentions: list[tuple[str, tuple[str, ...]]] = []
     unassessed: list[str] = []
@@ -158,8 +161,8 @@ def _content(text: str) -> _Content:
         phrase = match.phrase
         taken[match.start : match.end] = [True] * (match.end - match.start)
         if phrase.kind == "unassessed":
-            if phrase.value == _ACUTE:
-                mentions.append((_ACUTE, codes_in("MI")))
+            if phrase.value == ACUTE:
+                mentions.append((ACUTE, codes_in("MI")))
             else:
                 unassessed.append(phrase.value)
         elif phrase.kind == "measurement":
@@ -183,20 +186,20 @@ def _content(text: str) -> _Content:
             mentions.append(("measurement", (JUDGED[word],)))
             taken[at] = True
     known = sum(t or w in _FILLER or w in KNOWN or w.isdigit() for t, w in zip(taken, words, strict=True))
-    if len(mentions) > 1 and {kind for kind, _ in mentions} <= set(_GENERIC):
+    if len(mentions) > 1 and {kind for kind, _ in mentions} <= set(GENERIC):
         mentions = [m for m in mentions if m[0] != "diagnostic" and m[0] != "abnormality"] or mentions
     return _Content(_specific(mentions, words), tuple(unassessed), known, len(words))
 
 
 def _specific(mentions: list[tuple[str, tuple[str, ...]]], words: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Without the generic names that only introduce a specific one ("symptoms of LBBB", "which rhythm, AF or flutter")."""
-    specific = any(kind not in ("measurement", *_GENERIC) for kind, _ in mentions)
+    specific = any(kind not in ("measurement", *GENERIC) for kind, _ in mentions)
     if specific:
         bare_block = not {"conduction", "heart"} & set(words)
         mentions = [
             m
             for m in mentions
-            if m[0] not in _GENERIC and not (bare_block and m[0] == "conduction disturbance" and len(mentions) > 1)
+            if m[0] not in GENERIC and not (bare_block and m[0] == "conduction disturbance" and len(mentions) > 1)
         ]
     elif any(kind == "measurement" for kind, _ in mentions):
         mentions = [m for m in mentions if m[0] != "abnormality"]
@@ -217,28 +220,6 @@ def asks_for_absence(text: str) -> bool:
     )
 
 
-def understand(
-    text: str, previous: Question | None = None, *, recordings: int = 1, encoder: TextEncoder | None = None
-) -> Question:
-    """What a typed text asks of one ECG, or of two.
-
-    ``previous`` is the question before it in the same conversation ("why?", "and flutter?" lean on it); ``recordings`` how
-    many are open (1 or 2). The answer's ``confidence`` is 0-1; below ``UNCLEAR_BELOW`` the intent is "unclear" and
-    ``reason`` asks back. ``reason`` of an out-of-scope question says why and who can help; on an answerable one it names a
-    part that is left out, or the limit of intended use (acute infarction). ``encoder``: the sentence model to share; one
-    is loaded on first need where none is given, and where its weights are missing the rules decide alone. Codes of a group
-    stand for any of its members; a "normal" question without NORM asks whether anything is abnormal; see
-    ``asks_for_absence`` for questions whose "yes" means absent. Never raises on any text.
-    """
-    asked = understand_by_rules(text, previous, recordings=recordings)
-    if not asked.confidence or asked.confidence > _WEAK:
-        return asked
-    nearest = _by_example(asked, recordings, encoder)
-    if nearest is None or asked.confidence > _GUESS and nearest.intent != "out_of_scope":
-        return asked
-    return nearest
-
-
 def understand_by_rules(text: str, previous: Question | None = None, *, recordings: int = 1) -> Question:
     """``understand`` without the sentence model: the same contract, and "unclear" where the rules do not reach.
 
@@ -249,44 +230,46 @@ def understand_by_rules(text: str, previous: Question | None = None, *, recordin
         return Question(text, "unclear", confidence=0.0, reason=reason)
     parts = clauses(text)
     if not parts:
-        return Question(text, "unclear", confidence=0.0, reason=_ASK_BACK)
+        return Question(text, "unclear", confidence=0.0, reason=ASK_BACK)
     topics: list[str | None] = []
     for clause, _ in parts:
-        content = _content(clause)
+        content = content_of(clause)
         topics.append(topic_of(clause, has_content=bool(content.mentions)))
     declined = [(topic, clause, mark) for topic, (clause, mark) in zip(topics, parts, strict=True) if topic]
     kept = [part for topic, part in zip(topics, parts, strict=True) if not topic]
     if not declined:
-        return _typed(text, parts, previous, recordings)
+        return typed_by_rules(text, parts, previous, recordings)
     asking = [part for part in kept if part[1] or ASKING.search(part[0])]
     rest_text = " ".join(clause for clause, _ in kept)
     someone_else = any(topic == "other_patient" for topic, _, _ in declined)
     pronoun = re.search(r"\b(?:he|she|him|her|his)\b", rest_text) is not None
-    about_other = someone_else and (pronoun or not _content(rest_text).mentions)
+    about_other = someone_else and (pronoun or not content_of(rest_text).mentions)
     if asking and not about_other:
-        rest = _typed(text, tuple(kept), previous, recordings)
+        rest = typed_by_rules(text, tuple(kept), previous, recordings)
         if rest.intent not in ("unclear", "out_of_scope"):
             left_out = next((t for t, clause, mark in declined if mark or ASKING.search(clause) or t == "instructions"), None)
             note = " ".join(x for x in (rest.reason, reason_for(left_out) if left_out else "") if x)
             return replace(rest, reason=note, confidence=min(rest.confidence, 0.85))
     topic = next((t for t, clause, mark in declined if mark or ASKING.search(clause)), declined[0][0])
-    return _declined(text, topic, recordings)
+    return declined_as(text, topic, recordings)
 
 
-def _declined(text: str, topic: str, recordings: int, confidence: float = 0.9) -> Question:
+def declined_as(text: str, topic: str, recordings: int, confidence: float = 0.9) -> Question:
     return Question(text, "out_of_scope", recordings=recordings, confidence=confidence, reason=reason_for(topic))
 
 
-def _typed(text: str, parts: Sequence[tuple[str, bool]], previous: Question | None, recordings: int) -> Question:
-    """Intent and content of the clauses that are in scope."""
+def typed_by_rules(
+    text: str, parts: Sequence[tuple[str, bool]], previous: Question | None, recordings: int, told: str | None = None
+) -> Question:
+    """Intent and content of the clauses that are in scope. ``told``: the intent, where the judge is surer of it than rules."""
     joined = " ".join(clause for clause, _ in parts)
     first = next((i for i, (clause, mark) in enumerate(parts) if ASKING.search(clause)), None)
     if first is None:  # "sinus tachycardia, or flutter?" is one question, "chest pain, AF?" is not
         first = next((i for i, (clause, mark) in enumerate(parts) if mark and not re.match(r"(?:or|and)\b", clause)), 0)
     asked = " ".join(clause for clause, _ in parts[first:])
-    content = _content(joined)
+    content = content_of(joined)
     if first:  # "his mother had AF. Is this sinus rhythm?": what is asked goes before what is told
-        narrower = _content(asked)
+        narrower = content_of(asked)
         content = narrower if narrower.mentions else content
     content = _with_leads(text, content)
     leads = leads_named(text)
@@ -299,11 +282,11 @@ def _typed(text: str, parts: Sequence[tuple[str, bool]], previous: Question | No
     ):
         levels = tuple(f"st_j_mv_{lead}" for lead in leads)  # "and in V3?"
         return replace(previous, text=text, measurements=levels, recordings=recordings, confidence=0.9, reason="")
-    intent = _intent(asked, joined, content, previous, recordings, text)
+    intent = told or _intent(asked, joined, content, previous, recordings, text)
     codes, measurements, reason = content.codes, content.measurements, ""
     if intent is None:
         if content.unassessed:
-            return _declined(text, "not_assessed", recordings)
+            return declined_as(text, "not_assessed", recordings)
         words = [w for w in joined.split() if w not in _FILLER]
         legible = sum(w in KNOWN for w in words) / len(words) if words else 0.0
         if (
@@ -313,16 +296,16 @@ def _typed(text: str, parts: Sequence[tuple[str, bool]], previous: Question | No
             and not ABOUT_ECG.search(joined)
         ):
             # A whole question without one word of electrocardiography: about the patient, or about nothing here.
-            return _declined(text, "other_disease" if ABOUT_PERSON.search(joined) else "off_topic", recordings, _GUESS)
+            return declined_as(text, "other_disease" if ABOUT_PERSON.search(joined) else "off_topic", recordings, GUESS)
         # Some known words can be an unusual wording; the sentence model decides. Less cannot be read by anyone.
         doubt = 0.3 if len(joined.split()) >= 2 and (legible > 0 or len(words) >= 3) else 0.0
-        return Question(text, "unclear", recordings=recordings, confidence=doubt, reason=_ASK_BACK)
+        return Question(text, "unclear", recordings=recordings, confidence=doubt, reason=ASK_BACK)
     short = len(joined.split()) <= 5
     leans = intent in ("explain", "certainty") or intent == "compare" and short
     if leans and previous is not None and not codes and not measurements:
         codes, measurements = previous.codes, previous.measurements
     if intent == "explain" and previous is None and not codes and not measurements and len(joined.split()) <= 2:
-        return Question(text, "unclear", recordings=recordings, confidence=0.0, reason=_NO_PREVIOUS)
+        return Question(text, "unclear", recordings=recordings, confidence=0.0, reason=NO_PREVIOUS)
     if (
         intent in ("query", "normal", "summary", "quality", "cases", "explain", "certainty", "compare", "define")
         and "abnormality" in content.groups
@@ -338,7 +321,7 @@ def _typed(text: str, parts: Sequence[tuple[str, bool]], previous: Question | No
         codes, measurements = (codes if intent == "cases" else ()), ()
     elif intent in ("verify", "choose", "query", "define") and codes and intent != "define":
         measurements = tuple(m for m in measurements if m.startswith("st_j_mv")) if intent == "verify" else ()
-    if _ACUTE in content.groups:
+    if ACUTE in content.groups:
         reason = INTENDED_USE
     if content.unassessed and intent in ("verify", "choose"):
         intent = "verify" if intent == "choose" and len(content.mentions) < 2 else intent
@@ -363,7 +346,7 @@ def _typed(text: str, parts: Sequence[tuple[str, bool]], previous: Question | No
     ):
         confidence = min(confidence, _WEAK)
     if confidence < UNCLEAR_BELOW:
-        return Question(text, "unclear", recordings=recordings, confidence=round(confidence, 3), reason=_ASK_BACK)
+        return Question(text, "unclear", recordings=recordings, confidence=round(confidence, 3), reason=ASK_BACK)
     return Question(text, intent, codes, measurements, 2 if intent == "compare" else recordings, round(confidence, 3), reason)
 
 
@@ -371,7 +354,7 @@ def _intent(asked: str, joined: str, content: _Content, previous: Question | Non
     """The first intent whose pattern fits; order matters: what speaks about an answer goes before what asks for one."""
     named = bool(content.mentions)
     statements = any(kind != "measurement" for kind, _ in content.mentions)
-    specific = any(kind not in ("measurement", *_GENERIC) for kind, _ in content.mentions)
+    specific = any(kind not in ("measurement", *GENERIC) for kind, _ in content.mentions)
     follow_up = re.match(r"^(?:and|what about|how about|or|also|same for|now)\b", joined) is not None
     if CASES.search(joined):
         return "cases"
@@ -438,7 +421,7 @@ def _intent_of_named(asked: str, joined: str, content: _Content, previous: Quest
     if not statements:
         return "measurement"
     groups = {kind for kind, _ in statements}
-    if len(groups) > 1 and groups <= set(_GENERIC):
+    if len(groups) > 1 and groups <= set(GENERIC):
         return "query"
     if groups == {"abnormality"}:
         if re.search(r"\bany(?:thing)?\b|^(?:are|is|does) ", joined) and not re.search(r"\b(?:which|what|list|name)\b", joined):
@@ -483,7 +466,7 @@ def _judged(joined: str, content: _Content) -> tuple[tuple[str, ...], tuple[str,
         measurements = ["rr_irregularity" if m == "rr_ms" else m for m in measurements]
     codes = [c for c in content.codes if c in ("LNGQT", "LPR", "STE_", "STD_")]
     if not measurements and not codes:
-        return (), _INTERVALS if ALL_MEASURES.search(joined) else ()
+        return (), INTERVALS if ALL_MEASURES.search(joined) else ()
     if "LNGQT" in codes or (
         LONG.search(joined) and {"qt_ms", "qtc_ms"} & set(measurements) and not re.search(r"\bhow long\b", joined)
     ):
@@ -493,49 +476,3 @@ def _judged(joined: str, content: _Content) -> tuple[tuple[str, ...], tuple[str,
         codes = [*(c for c in codes if c != "LPR"), "LPR"]
         measurements = ["pr_ms", *(m for m in measurements if m != "pr_ms")]
     return tuple(dict.fromkeys(codes)), tuple(dict.fromkeys(measurements))
-
-
-@cache
-def _examples() -> tuple[tuple[str, str, str], ...]:
-    """(intent, topic or "", sentence) of the own example sentences."""
-    data: dict[str, dict[str, list[str]]] = json.loads(
-        Path(__file__).with_name("question_examples.json").read_text(encoding="utf-8")
-    )
-    in_scope = [(intent, "", s) for intent, sentences in data["intents"].items() for s in sentences]
-    return (*in_scope, *(("out_of_scope", topic, s) for topic, sentences in data["out_of_scope"].items() for s in sentences))
-
-
-@cache
-def _own_encoder() -> TextEncoder:
-    from retrieval.text import TextEncoder
-
-    return TextEncoder()
-
-
-def _by_example(asked: Question, recordings: int, encoder: TextEncoder | None) -> Question | None:
-    """The nearest example's intent (cosine of sentence embeddings), or None where nothing is near or no model is there."""
-    try:
-        model = encoder or _own_encoder()
-        likeness = model.cached(tuple(sentence for _, _, sentence in _examples())) @ model.embed([asked.text])[0]
-    except (ArtefactError, MissingExtraError, ImportError, OSError):  # the rules' outcome stands without the model
-        return None
-    best = int(likeness.argmax())
-    score = float(likeness[best])
-    intent, topic, _ = _examples()[best]
-    if score < NEAREST_FROM:
-        return None
-    if intent == "out_of_scope":
-        return _declined(asked.text, topic, recordings, round(score, 3))
-    content = _content(" ".join(clause for clause, _ in clauses(asked.text)))
-    codes = ("NORM",) if intent == "normal" else ()
-    measurements = _INTERVALS if intent == "measurement" else ()
-    if intent in ("verify", "choose", "define") and not content.mentions:
-        return None
-    return Question(
-        asked.text,
-        intent,
-        content.codes or codes,
-        content.measurements or measurements,
-        2 if intent == "compare" else recordings,
-        round(score, 3),
-    )

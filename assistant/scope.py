@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["INTENDED_USE", "REASONS", "SCOPE_WORDS", "TOPICS", "reason_for", "topic_of"]
+__all__ = ["INTENDED_USE", "REASONS", "SCOPE_WORDS", "TOPICS", "reason_for", "topic_of", "without_drugs"]
 
 #: Attached wherever an acute infarction is asked about: silence of this assistant is never a rule-out.
 INTENDED_USE = (
@@ -70,7 +70,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
         r"|\b(?:ignore|disregard|forget|override|bypass|skip|switch off|turn off|disable|drop"
         r"|remove)\b.*\b(?:instructions?|rules?|"
         r"checks?|limits?|restrictions?|guidelines|gate|safety|filters?|prompt|policy|above|everything|thresholds?"
-        r"|training|warnings?|ecgs?|recordings?|data|evidence|tracing|report)\b"
+        r"|training|warnings?|ecgs?|recordings?|data|evidence|tracing|report|messages?|prior|told)\b"
         r"|\b(?:system|hidden|initial) prompt|\byour (?:\w+ )?(?:instructions|prompt|rules|guidelines|configuration"
         r"|weights|source code)\b"
         r"|\b(?:pretend|act as|act like|role ?play|you are now|from now on|behave as|jailbreak|developer mode|dan mode"
@@ -327,3 +327,8 @@ def topic_of(clause: str, *, has_content: bool = False) -> str | None:
 def reason_for(topic: str) -> str:
     """The sentence that declines a topic and names who to ask; KeyError where TOPICS does not hold it."""
     return REASONS[topic]
+
+
+def without_drugs(clause: str, word: str) -> str:
+    """The clause with every drug it names replaced by ``word``."""
+    return _DRUG.sub(word, clause)

@@ -160,6 +160,20 @@ def _unit(v: Floats) -> Floats:
     return np.asarray(flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-9))
 
 
+def _likeness(wide: Floats, template: Floats) -> Floats:
+    """Correlation of each window of ``wide`` (beats, leads, samples) with ``template`` (leads, width; flat mean 0, norm 1):
+    (beats, samples - width + 1)."""
+    leads, width = template.shape
+
+    def summed(rows: Floats) -> Floats:
+        run = np.cumsum(np.pad(rows, ((0, 0), (1, 0))), axis=1)
+        return np.asarray(run[:, width:] - run[:, :-width])
+
+    dot = np.einsum("blsk,lk->bs", np.lib.stride_tricks.sliding_window_view(wide, width, axis=2), template)
+    spread = summed((wide**2).sum(axis=1)) - summed(wide.sum(axis=1)) ** 2 / (leads * width)
+    return np.asarray(dot / np.sqrt(np.maximum(spread, 1e-18)))
+
+
 def align(y: Floats, beats: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Beats moved onto a common centre, and which of them have the prevailing shape."""
     half, reach = 50, 20
@@ -169,13 +183,9 @@ def align(y: Floats, beats: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArr
     template, moved = shapes[seed], beats.copy()
     match = np.zeros(len(beats))
     for _ in range(2):
-        wide = windows(y, beats, half + reach, half + reach)
-        best = np.full(len(beats), -2.0)
-        for shift in range(-reach, reach + 1):
-            score = _unit(wide[:, :, reach + shift : reach + shift + 2 * half]) @ template
-            better = score > best
-            best[better], moved[better] = score[better], beats[better] + shift
-        match = best
+        score = _likeness(windows(y, beats, half + reach, half + reach), template.reshape(len(y), 2 * half))
+        best = score.argmax(axis=1)
+        moved, match = beats + best - reach, score[np.arange(len(beats)), best]
         typical = match > 0.8
         if typical.sum() < 2:
             break

@@ -143,8 +143,9 @@ def _shipped() -> SegmentNetwork:
 def delineate(ecg: ECG, network: SegmentNetwork | None = None) -> Delineation | None:
     """Waves of one recording; None where no two beats can be told. ``network``: another than the shipped one.
 
-    Takes any leads at 50-2000 Hz; NaN samples are bridged, flat or mostly missing leads left out. Never raises on a
-    signal, however poor; raises ArtefactError where the weights are damaged. Cost grows with the length.
+    Takes any leads at 50-2000 Hz, and knows the twelve standard ones by name; NaN samples are bridged, flat or mostly missing
+    leads left out. Never raises on a signal, however poor; raises ArtefactError where the weights are damaged. Cost grows with
+    the length.
     """
     if ecg.duration_s < 1.0 or ecg.fs_hz < 50:
         return None
@@ -152,7 +153,7 @@ def delineate(ecg: ECG, network: SegmentNetwork | None = None) -> Delineation | 
     if not live.any():
         return None
     names = tuple(name for name, ok in zip(ecg.leads, live, strict=True) if ok)
-    seen, p_L4T = _probabilities(x[live], ecg.fs_hz, network or _shipped())
+    seen, p_L4T = _probabilities(x[live], ecg.fs_hz, names, network or _shipped())
     p_L4T = _small_qrs_to_p(seen, p_L4T, find_events(p_L4T.mean(axis=0)))
     events = find_events(p_L4T.mean(axis=0))
     n_beats = sum(e.kind == 2 for e in events)
@@ -169,23 +170,23 @@ def fiducials(ecg: ECG, network: SegmentNetwork | None = None) -> Fiducials:
     return found.fiducials if found is not None else Fiducials((), ())
 
 
-def _probabilities(x: Floats, fs_hz: float, network: SegmentNetwork) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _probabilities(
+    x: Floats, fs_hz: float, names: tuple[str, ...], network: SegmentNetwork
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The prepared leads (leads, n) at 250 Hz and the class probabilities (leads, 4, n)."""
     from encoders.segment import prepared, probabilities
 
     seen = prepared(x, fs_hz)
     n, piece, overlap = seen.shape[1], int(_PIECE_S * SEGMENT_FS_HZ), int(_OVERLAP_S * SEGMENT_FS_HZ)
     if n <= piece + 2 * overlap:
-        return seen, probabilities(network, [seen])[0]
+        return seen, probabilities(network, [seen], names)[0]
     starts = range(0, n, piece)
-    parts = probabilities(network, [seen[:, max(0, s - overlap) : s + piece + overlap] for s in starts])
+    parts = probabilities(network, [seen[:, max(0, s - overlap) : s + piece + overlap] for s in starts], names)
     kept = [p[..., s - max(0, s - overlap) :][..., :piece] for s, p in zip(starts, parts, strict=True)]
     return seen, np.concatenate(kept, axis=2)
 
 
-def _small_qrs_to_p(
-    seen: NDArray[np.float32], p_L4T: NDArray[np.float32], events: list[Event]
-) -> NDArray[np.float32]:
+def _small_qrs_to_p(seen: NDArray[np.float32], p_L4T: NDArray[np.float32], events: list[Event]) -> NDArray[np.float32]:
     """Probabilities in which a "QRS" far less steep than the recording's others is a P wave instead.
 
     Without this, P waves that are not conducted (AV block) were counted as beats, which doubled the rate: the network has seen
@@ -217,8 +218,10 @@ def _marks(seen: NDArray[np.float32], p_L4T: NDArray[np.float32], events: list[E
     for i, event in enumerate(events):
         on, off, top = place(p_L4T[:, event.kind], event)
         own = np.isfinite(on) & np.isfinite(off) & (top > 0.3)
-        out[i, :, 0] = np.where(own, on, np.median(on[own]) if own.any() else event.first)
-        out[i, :, 2] = np.where(own, off, np.median(off[own]) if own.any() else event.last)
+        if not own.all():
+            on = np.where(own, on, np.median(on[own]) if own.any() else event.first)
+            off = np.where(own, off, np.median(off[own]) if own.any() else event.last)
+        out[i, :, 0], out[i, :, 2] = on, off
         out[i, :, 3] = top
         out[i, :, 1] = peaks(seen, out[i, :, 0], out[i, :, 2], event.kind)
     return out
@@ -287,7 +290,7 @@ def _good_leads(beats: Floats, average: Floats) -> NDArray[np.bool_]:
 def _summarised(ecg: ECG, names: tuple[str, ...], x: Floats, events: list[Event], marks: Floats) -> Delineation:
     """The averaged beat at 500 Hz (``x``: leads, samples) and the medians of the boundaries."""
     wander_free, smooth, _, _ = bands(x)
-    middle = np.array([np.median(m[:, [0, 2]].mean(axis=1)) for e, m in zip(events, marks, strict=True) if e.kind == 2])
+    middle = np.median(marks[[e.kind == 2 for e in events]][:, :, [0, 2]].mean(axis=2), axis=1)
     at_500 = np.clip(np.rint(middle * WORK_FS_HZ / SEGMENT_FS_HZ), 0, x.shape[1] - 1).astype(np.int64)
     centres, typical = align(smooth, at_500)
     regular = regular_beats(centres, typical)
@@ -305,7 +308,8 @@ def _summarised(ecg: ECG, names: tuple[str, ...], x: Floats, events: list[Event]
     spread = each[:, [0, 3, 5, 8]].std(axis=0) * 1.25 / np.sqrt(len(each))
     p_of = {e.beat: e.probability for e in events if e.kind == 1 and e.beat is not None}
     pr_ms = np.full(len(centres), np.nan)
-    onset_of = {(e.kind, e.beat): float(np.median(m[good, 0])) for e, m in zip(events, marks, strict=True)}
+    onsets = np.median(marks[:, good, 0], axis=1)
+    onset_of = {(e.kind, e.beat): float(onset) for e, onset in zip(events, onsets, strict=True)}
     for beat in p_of:
         pr_ms[beat] = (onset_of[2, beat] - onset_of[1, beat]) * ms
     average = np.median(windows(wander_free, chosen, _PRE, _POST), axis=0)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-__all__ = ["auroc_per_statement", "calibration_error", "macro_auroc", "resampled_patients"]
+__all__ = ["auroc_per_statement", "best_f1_thresholds", "calibration_error", "macro_auroc", "resampled_patients"]
 
 
 def auroc_per_statement(labels: NDArray[np.uint8], scores: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -26,6 +26,17 @@ def auroc_per_statement(labels: NDArray[np.uint8], scores: NDArray[np.float32]) 
 def macro_auroc(labels: NDArray[np.uint8], scores: NDArray[np.float32]) -> float:
     """Mean AUROC over the statements that have cases and non-cases."""
     return float(np.nanmean(auroc_per_statement(labels, scores)))
+
+
+def best_f1_thresholds(labels: NDArray[np.uint8], probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Per column the threshold with the best F1; 0.5 where there is no case."""
+    out = np.full(labels.shape[1], 0.5)
+    for column in np.flatnonzero(labels.any(axis=0)):
+        y = labels[:, column] > 0
+        order = np.argsort(-probabilities[:, column], kind="stable")
+        f1 = 2 * np.cumsum(y[order]) / (np.arange(1, len(y) + 1) + y.sum())
+        out[column] = probabilities[order[int(np.argmax(f1))], column]
+    return out
 
 
 def resampled_patients(patients: NDArray[np.int64], times: int) -> Iterator[NDArray[np.int64]]:

@@ -4,7 +4,10 @@ Every lead goes through the same layers (Ronneberger et al. 2015, doi:10.1007/97
 Moskalenko et al. 2020, doi:10.1007/978-3-030-30425-6_29, used it on ECGs). After each stage the leads of a recording tell
 each other what they see: their features are averaged, each lead weighted by a quality that it gives itself, and handed back
 to every lead. Any number of leads in any order is therefore one network, a noisy lead follows the clean ones, and each lead
-still has boundaries of its own.
+still has boundaries of its own. A lead that bears one of the twelve standard names says so, since a cardiologist sees P begin
+later in aVL than in II and end earlier in V1; any other lead counts as unknown, and the network is trained for both.
+
+The convolutions are two-dimensional with a height of one, features innermost in memory: twice as fast on a CPU as Conv1d.
 """
 
 from __future__ import annotations
@@ -14,7 +17,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -22,6 +24,7 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 from torch import Tensor, nn
 
+from encoders.ecg import STANDARD_LEADS
 from encoders.errors import ArtefactError
 from encoders.files import file_sha256
 from encoders.waves import SEGMENT_FS_HZ
@@ -30,6 +33,8 @@ __all__ = [
     "CLASSES",
     "SegmentConfig",
     "SegmentNetwork",
+    "UNKNOWN_LEAD",
+    "lead_numbers",
     "load_segmenter",
     "prepared",
     "probabilities",
@@ -38,6 +43,8 @@ __all__ = [
 ]
 
 CLASSES = ("none", "P", "QRS", "T")
+#: Number of a lead that bears no standard name.
+UNKNOWN_LEAD = len(STANDARD_LEADS)
 _FILE, _CARD = "delineation.safetensors", "delineation.json"
 
 
@@ -50,24 +57,34 @@ class SegmentConfig:
     stem: int = 9
 
 
+def lead_numbers(names: Sequence[str]) -> NDArray[np.int64]:
+    """Place of each lead in the standard order, whatever its case, and ``UNKNOWN_LEAD`` for other names: (leads,)."""
+    places = {name.upper(): k for k, name in enumerate(STANDARD_LEADS)}
+    return np.array([places.get(name.upper(), UNKNOWN_LEAD) for name in names], np.int64)
+
+
+def _conv(width_in: int, width: int, kernel: int, stride: int = 1, dilation: int = 1, bias: bool = False) -> nn.Conv2d:
+    """A convolution over time, with as much padding as keeps the length."""
+    padding = (0, dilation * (kernel // 2))
+    return nn.Conv2d(width_in, width, (1, kernel), (1, stride), padding, dilation=(1, dilation), bias=bias)
+
+
 class _Pool(nn.Module):
-    """Leads to the weighted mean over leads and back: (recordings * leads, channels, time), same shape out."""
+    """Leads to the weighted mean over leads and back: (recordings * leads, channels, 1, time), same shape out."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.quality = nn.Conv1d(width, 1, 1)
-        self.back = nn.Conv1d(width, width, 1)
+        self.quality = _conv(width, 1, 1, bias=True)
+        self.back = _conv(width, width, 1, bias=True)
         nn.init.zeros_(self.quality.weight)
 
     def forward(self, x: Tensor, leads: int) -> Tensor:
         """The mean over each ``leads`` neighbouring rows, added to each of them."""
-        groups = x.shape[0] // leads
-        weight = torch.sigmoid(self.quality(x)) + 1e-3
-        x_GLCT = x.view(groups, leads, *x.shape[1:])
-        weight_GL1T = weight.view(groups, leads, *weight.shape[1:])
-        mean_GCT = (x_GLCT * weight_GL1T).sum(dim=1) / weight_GL1T.sum(dim=1)
-        added: Tensor = self.back(mean_GCT)
-        return (x_GLCT + added[:, None]).view_as(x)
+        weight = (torch.sigmoid(self.quality(x)) + 1e-3).unflatten(0, (-1, leads))
+        mean = (x.unflatten(0, (-1, leads)) * weight).sum(dim=1) / weight.sum(dim=1)
+        added: Tensor = self.back(mean.contiguous(memory_format=torch.channels_last))
+        out: Tensor = (x.unflatten(0, (-1, leads)) + added[:, None]).flatten(0, 1)
+        return out
 
 
 class _Block(nn.Module):
@@ -75,15 +92,14 @@ class _Block(nn.Module):
 
     def __init__(self, width_in: int, width: int, kernel: int, stride: int = 1, dilation: int = 1) -> None:
         super().__init__()
-        reach = dilation * (kernel // 2)
-        self.first = nn.Conv1d(width_in, width, kernel, stride=stride, padding=kernel // 2, bias=False)
-        self.first_norm = nn.BatchNorm1d(width)
-        self.second = nn.Conv1d(width, width, kernel, padding=reach, dilation=dilation, bias=False)
-        self.second_norm = nn.BatchNorm1d(width)
+        self.first = _conv(width_in, width, kernel, stride)
+        self.first_norm = nn.BatchNorm2d(width)
+        self.second = _conv(width, width, kernel, dilation=dilation)
+        self.second_norm = nn.BatchNorm2d(width)
         self.pool = _Pool(width)
 
     def forward(self, x: Tensor, leads: int) -> Tensor:
-        """(rows, width_in, time) to (rows, width, time / stride)."""
+        """(rows, width_in, 1, time) to (rows, width, 1, time / stride)."""
         y = torch.relu(self.first_norm(self.first(x)))
         y = torch.relu(y + self.second_norm(self.second(y)))
         out: Tensor = self.pool(y, leads)
@@ -97,24 +113,27 @@ class SegmentNetwork(nn.Module):
         super().__init__()
         self.config = config
         w, k = config.widths, config.kernel
-        first = nn.Conv1d(1, w[0], config.stem, stride=2, padding=config.stem // 2, bias=False)
-        self.stem = nn.Sequential(first, nn.BatchNorm1d(w[0]), nn.ReLU())
+        self.stem, self.stem_norm = _conv(1, w[0], config.stem, 2), nn.BatchNorm2d(w[0])
+        self.lead = nn.Embedding(UNKNOWN_LEAD + 1, w[0])
+        nn.init.normal_(self.lead.weight, std=0.1)
         self.down = nn.ModuleList(
             [_Block(w[0], w[0], k)] + [_Block(a, b, k, stride=2) for a, b in zip(w[:-1], w[1:], strict=True)]
         )
         self.deep = nn.ModuleList([_Block(w[-1], w[-1], k, dilation=d) for d in (2, 4)])
         self.up = nn.ModuleList([_Block(a + b, a, k) for a, b in zip(w[-2::-1], w[:0:-1], strict=True)])
         # Each step at 125 Hz gives two samples at 250 Hz.
-        self.head = nn.Conv1d(w[0], 2 * len(CLASSES), k, padding=k // 2)
+        self.head = _conv(w[0], 2 * len(CLASSES), k, bias=True)
 
     @property
     def multiple(self) -> int:
         """The number of samples must be a multiple of this."""
         return int(2 ** len(self.config.widths))
 
-    def forward(self, x: Tensor, leads: int) -> Tensor:
-        """(recordings * leads, samples), leads of a recording side by side, to logits (recordings * leads, 4, samples)."""
-        y = self.stem(x[:, None])
+    def forward(self, x: Tensor, leads: int, numbers: Tensor) -> Tensor:
+        """(recordings * leads, samples), leads of a recording side by side, and the ``lead_numbers`` (recordings * leads,), to
+        logits (recordings * leads, 4, samples)."""
+        y = torch.relu(self.stem_norm(self.stem(x[:, None, None])))
+        y = (y + self.lead(numbers)[:, :, None, None]).contiguous(memory_format=torch.channels_last)
         kept = []
         for block in self.down:
             y = block(y, leads)
@@ -122,10 +141,10 @@ class SegmentNetwork(nn.Module):
         for block in self.deep:
             y = y + block(y, leads)
         for block, skip in zip(self.up, kept[-2::-1], strict=True):
-            y = block(torch.cat([skip, y.repeat_interleave(2, dim=2)], dim=1), leads)
+            y = block(torch.cat([skip, nn.functional.interpolate(y, scale_factor=(1, 2))], dim=1), leads)
         z = self.head(y)
-        rows, _, steps = z.shape
-        logits: Tensor = z.view(rows, len(CLASSES), 2, steps).transpose(2, 3).reshape(rows, len(CLASSES), 2 * steps)
+        rows, steps = len(z), z.shape[3]
+        logits: Tensor = z.reshape(rows, len(CLASSES), 2, steps).transpose(2, 3).reshape(rows, len(CLASSES), 2 * steps)
         return logits
 
 
@@ -191,21 +210,25 @@ def _fused(network: SegmentNetwork) -> SegmentNetwork:
     """The same function with every normalisation folded into the convolution before it: less to compute, only for inference."""
     from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-    first, norm = cast(nn.Conv1d, network.stem[0]), cast(nn.BatchNorm1d, network.stem[1])
-    network.stem = nn.Sequential(fuse_conv_bn_eval(first, norm), nn.ReLU())
+    pairs: list[tuple[nn.Module, str, str]] = [(network, "stem", "stem_norm")]
     for block in (*network.down, *network.deep, *network.up):
-        block.first, block.first_norm = fuse_conv_bn_eval(block.first, block.first_norm), nn.Identity()
-        block.second, block.second_norm = fuse_conv_bn_eval(block.second, block.second_norm), nn.Identity()
+        pairs += [(block, "first", "first_norm"), (block, "second", "second_norm")]
+    for owner, conv, norm in pairs:
+        setattr(owner, conv, fuse_conv_bn_eval(getattr(owner, conv), getattr(owner, norm)))
+        setattr(owner, norm, nn.Identity())
     return network
 
 
-def probabilities(network: SegmentNetwork, signals: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-    """Class probabilities (leads, 4, samples) of each prepared recording (leads, samples)."""
+def probabilities(
+    network: SegmentNetwork, signals: Sequence[NDArray[np.float32]], names: Sequence[str]
+) -> list[NDArray[np.float32]]:
+    """Class probabilities (leads, 4, samples) of each prepared recording (leads, samples); all have the leads ``names``."""
     out = []
+    numbers = torch.from_numpy(lead_numbers(names))
     with torch.inference_mode():
         for signal in signals:
             leads, n = signal.shape
             fill = -n % network.multiple
             x = torch.from_numpy(np.pad(signal, ((0, 0), (0, fill))))
-            out.append(torch.softmax(network(x, leads)[..., :n], dim=1).numpy())
+            out.append(torch.softmax(network(x, leads, numbers)[..., :n], dim=1).numpy())
     return out

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from encoders.ecg import STANDARD_LEADS
+from encoders.files import file_sha256
 from encoders.leadsets import ALL_LEADS, lead_set
 from encoders.measurements import LEAD_VALUES, MEASUREMENT_NAMES, MORE_NAMES, LeadMeasurement, Measurement, Measurements
 from encoders.ptbxl import PtbXl
@@ -116,8 +117,9 @@ def measure_table(
     from safetensors.numpy import load_file, save_file
 
     part = "" if read_from == ALL_LEADS else f"{read_from}-"
-    # The name changes with what is kept, so that a run folder of an older version is measured again.
-    file = run / f"measured2-{part}{'gated-' if gate else ''}{len(data)}-{int(data.ids.sum())}.safetensors"
+    # The name changes with what is kept and with the delineation, so that a run folder of an older version is measured again.
+    marks = file_sha256(Path(__file__).parent / "weights" / "delineation.safetensors")[:8]
+    file = run / f"measured2-{marks}-{part}{'gated-' if gate else ''}{len(data)}-{int(data.ids.sum())}.safetensors"
     if not file.exists():
         paths = [(str(data.path(int(i))) + ".hea", gate, read_from) for i in data.ids]
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=one_thread) as pool:

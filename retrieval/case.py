@@ -14,7 +14,8 @@ class Case:
 
     ``found_by`` says what ``similarity`` is: "recording", cosine of two ECGs' embeddings, -1..1; "statements", the share
     of the asked statements that the case lists, 0..1; "condition", only age, sex or measurements were asked, 1; "signal",
-    cosine of the ECG itself and the sentence in their common space, -1..1, comparable within one search only.
+    cosine of the ECG itself and the sentence in their common space, -1..1, comparable within one search only; "both",
+    cosine of two ECGs' embeddings where words were asked as well, of which ``answers`` is the share that the case has, 0..1.
     ``statements``: SCP code → annotator's likelihood 0-100. ``measurements``: name → value.
     ``where``: where the recording can be had, e.g. "PTB-XL 1.0.3 records100/12000/12345_lr".
     """
@@ -27,6 +28,7 @@ class Case:
     measurements: dict[str, float | None] = field(default_factory=dict)
     where: str = ""
     found_by: str = "recording"
+    answers: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -38,4 +40,5 @@ class Case:
             "measurements": self.measurements,
             "where": self.where,
             "found_by": self.found_by,
+            **({} if self.answers is None else {"answers": round(self.answers, 4)}),
         }

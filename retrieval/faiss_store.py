@@ -1,7 +1,7 @@
 """A case store in one folder: vectors in FAISS, rows in SQLite, and a manifest that is written last.
 
     cases.sqlite        rows; and vectors that are in no FAISS file yet
-    vectors-<n>.faiss   the others, inner product on unit vectors, 8-bit or half precision codes
+    vectors-<n>.faiss   the others, inner product on unit vectors, 8-bit or half precision codes, in cells where they are many
     manifest.json       names both by SHA-256, the encoder by hash; replaced by one atomic rename
 
 Order of writes: `add` and `remove` are one SQLite transaction each, on the disk before they return. Folding the waiting
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from encoders.errors import ArtefactError, InputError
 from encoders.files import file_sha256
+from retrieval.index import PRECISIONS, VectorIndex
 from retrieval.rows import RowTable
 from retrieval.store import CaseRow, Hits, checked_batch, unit_vectors
 from retrieval.where import Condition
@@ -34,7 +35,6 @@ MANIFEST = "manifest.json"
 ROWS = "cases.sqlite"
 FORMAT = "ecg-assistant case library"
 STORE_VERSION = 1
-PRECISIONS = ("fp16", "8bit")
 #: Waiting vectors are searched exactly and by brute force; they are folded in at this many, or a quarter of the library.
 FOLD_AT = 20_000
 
@@ -55,31 +55,14 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def _new_index(precision: str, dim: int, vectors: NDArray[np.float32], numbers: NDArray[np.int64]) -> Any:
-    """A FAISS index with these vectors. 8-bit codes are ranges per dimension, learned from the vectors themselves."""
-    faiss = _faiss()
-    kind = faiss.ScalarQuantizer.QT_8bit if precision == "8bit" else faiss.ScalarQuantizer.QT_fp16
-    index = faiss.IndexScalarQuantizer(dim, kind, faiss.METRIC_INNER_PRODUCT)
-    if len(vectors):
-        index.train(vectors)
-    else:
-        index.train(np.eye(dim, dtype=np.float32))
-    mapped = faiss.IndexIDMap2(index)
-    index.this.disown()
-    mapped.own_fields = True
-    if len(vectors):
-        mapped.add_with_ids(vectors, numbers)
-    return mapped
-
-
-def _empty_index(precision: str, dim: int) -> Any:
-    return _new_index(precision, dim, np.zeros((0, dim), np.float32), np.zeros(0, np.int64))
+def _empty_index(precision: str, dim: int) -> VectorIndex:
+    return VectorIndex.of(precision, np.zeros((0, dim), np.float32), np.zeros(0, np.int64))
 
 
 class FaissStore:
     """See the module's text. Open with `create` or `open`; use as a context manager or `close` it."""
 
-    def __init__(self, folder: Path, manifest: dict[str, Any], table: RowTable, index: Any, writable: bool) -> None:
+    def __init__(self, folder: Path, manifest: dict[str, Any], table: RowTable, index: VectorIndex, writable: bool) -> None:
         faiss = _faiss()
         self.folder = folder
         self.dim = int(manifest["dim"])
@@ -167,34 +150,32 @@ class FaissStore:
         table = RowTable(rows, writable=writable, recover=recover)
         if not manifest["sealed"]:
             table.check()
+        if writable:  # the lock is held: what a killed writer left beside the named files belongs to nobody
+            named_files = {str(part["file"]) for part in named}
+            for file in folder.glob("vectors-*.faiss"):
+                if file.name not in named_files:
+                    file.unlink()
+            (folder / (MANIFEST + ".part")).unlink(missing_ok=True)
         return cls(folder, manifest, table, cls._read_index(folder, manifest), writable)
 
     @staticmethod
-    def _read_index(folder: Path, manifest: dict[str, Any]) -> Any:
-        faiss = _faiss()
-        dim = int(manifest["dim"])
+    def _read_index(folder: Path, manifest: dict[str, Any]) -> VectorIndex:
+        dim, precision = int(manifest["dim"]), str(manifest["precision"])
         if not manifest["vectors"]:
-            return _empty_index(str(manifest["precision"]), dim)
-        name = str(manifest["vectors"]["file"])
-        try:
-            index = faiss.read_index(str(folder / name))
-        except RuntimeError as error:
-            raise ArtefactError(f"The case library's {name} cannot be read; restore the library or build it again.") from error
-        if index.d != dim or not isinstance(index, faiss.IndexIDMap2):
-            raise ArtefactError(f"The case library's {name} has {index.d} dimensions, its manifest says {dim}; build it again.")
-        return index
+            return _empty_index(precision, dim)
+        return VectorIndex.read(folder / str(manifest["vectors"]["file"]), dim, precision)
 
     def _reconcile(self) -> None:
         """Bring vectors in line with the rows: the index loses what SQLite lost, and gains what waits."""
         waiting, vectors = self._table.pending(self.dim)
-        indexed = faiss_ids(self._index)
-        stale = np.concatenate([np.setdiff1d(indexed, self._numbers), np.intersect1d(indexed, waiting)])
-        if len(stale):
-            self._index.remove_ids(stale)
+        indexed = self._index.numbers()
+        self._index.remove(np.concatenate([np.setdiff1d(indexed, self._numbers), np.intersect1d(indexed, waiting)]))
         self._next = int(max(self._numbers.max(initial=0), indexed.max(initial=0))) + 1
+        #: Numbers only grow, so this one and all later ones wait in the tail, and no earlier one does.
+        self._waits_from = int(waiting.min(initial=self._next))
         if len(waiting):
             self._tail.add_with_ids(vectors, waiting)
-        total = self._index.ntotal + self._tail.ntotal
+        total = len(self._index) + self._tail.ntotal
         if total != len(self._numbers) or not np.isin(waiting, self._numbers).all():
             raise ArtefactError(
                 f"The case library {self.folder.name!r} has {len(self._numbers)} rows and {total} vectors; build it again."
@@ -214,8 +195,9 @@ class FaissStore:
         query = unit_vectors(vectors, self.dim)
         with self._lock:
             options: dict[str, Any] = {}
+            allowed: NDArray[np.int64] | None = None
             reach = min(k, self.count)
-            spare = 8 if self._manifest["precision"] == "8bit" else 0  # for those whose order the codes' lengths change
+            spare = 8 if self._index.precision == "8bit" else 0  # for those whose order the codes' lengths change
             if allowed_ids is not None:
                 allowed = np.array([self._number_of[i] for i in allowed_ids if i in self._number_of], np.int64)
                 reach = min(k, len(allowed))
@@ -223,7 +205,9 @@ class FaissStore:
                 options = {"params": faiss.SearchParameters(sel=selector)}
             if reach == 0:
                 return tuple(() for _ in query)
-            parts = [p.search(query, min(reach + spare, p.ntotal), **options) for p in (self._index, self._tail) if p.ntotal]
+            parts = [self._index.search(query, reach + spare, allowed)] if len(self._index) else []
+            if self._tail.ntotal:
+                parts.append(self._tail.search(query, min(reach + spare, self._tail.ntotal), **options))
             similarity = np.concatenate([d for d, _ in parts], axis=1)
             numbers = np.concatenate([n for _, n in parts], axis=1)
             similarity = np.where(numbers >= 0, similarity / self._lengths(numbers), -np.inf)
@@ -239,9 +223,8 @@ class FaissStore:
         """Length of each stored vector, same shape: coding to 8 bits moves it by some thousandths from 1."""
         found, place = np.unique(numbers, return_inverse=True)
         lengths = np.ones(len(found), np.float32)
-        coded = np.isin(found, faiss_ids(self._index))
-        if coded.any():
-            lengths[coded] = np.linalg.norm(self._index.reconstruct_batch(found[coded]), axis=1)
+        coded = (found >= 0) & (found < self._waits_from)
+        lengths[coded] = np.linalg.norm(self._index.vectors(found[coded]), axis=1)
         return lengths[place].reshape(numbers.shape)
 
     def get(self, ids: Iterable[str]) -> dict[str, CaseRow]:
@@ -255,10 +238,10 @@ class FaissStore:
         with self._lock:
             numbers = np.array([self._number_of[i] for i in ids], np.int64)
             out = np.zeros((len(numbers), self.dim), np.float32)
-            coded = np.isin(numbers, faiss_ids(self._index))
-            for part, here in ((self._index, coded), (self._tail, ~coded)):
-                if here.any():
-                    out[here] = part.reconstruct_batch(numbers[here])
+            coded = numbers < self._waits_from
+            out[coded] = self._index.vectors(numbers[coded])
+            if not coded.all():
+                out[~coded] = self._tail.reconstruct_batch(numbers[~coded])
         return unit_vectors(out, self.dim) if len(out) else out
 
     def matching(self, condition: Condition | None) -> Iterator[CaseRow]:
@@ -270,6 +253,16 @@ class FaissStore:
         """See `Store.matching_ids`."""
         with self._lock:
             return [self._id_of[n] for n in self._table.matching_numbers(condition)]
+
+    def of_patient(self, key: int) -> list[str]:
+        """See `Store.of_patient`."""
+        with self._lock:
+            return [self._id_of[n] for n in self._table.of_patient(key)]
+
+    def with_content(self, hashes: Iterable[str]) -> dict[str, str]:
+        """See `Store.with_content`."""
+        with self._lock:
+            return self._table.with_content(hashes)
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
@@ -287,7 +280,7 @@ class FaissStore:
                 self._tail.add_with_ids(unit, numbers)
             for n, row in zip(numbers.tolist(), kept, strict=True):
                 self._id_of[n], self._number_of[row.case_id] = row.case_id, n
-            if self._tail.ntotal >= max(FOLD_AT, self._index.ntotal // 4):
+            if self._tail.ntotal >= max(FOLD_AT, len(self._index) // 4):
                 self._fold()
 
     def remove(self, ids: Iterable[str]) -> int:
@@ -303,7 +296,7 @@ class FaissStore:
     def _forget(self, numbers: list[int]) -> None:
         if numbers:
             gone = np.array(numbers, np.int64)
-            self._index.remove_ids(gone)
+            self._index.remove(gone)
             self._tail.remove_ids(gone)
         for n in numbers:
             del self._number_of[self._id_of.pop(n)]
@@ -319,19 +312,12 @@ class FaissStore:
 
     def _fold(self) -> None:
         """Write one FAISS file with every vector, name it in the manifest, then let go of the old one and of what waited."""
-        faiss = _faiss()
-        old = faiss_ids(self._index)
-        new = faiss_ids(self._tail)
-        waiting = self._tail_source.reconstruct_n(0, len(new)) if len(new) else np.zeros((0, self.dim), np.float32)
-        if self._manifest["precision"] == "8bit" and len(new):
-            # ranges must hold the new vectors too, so they are learned anew; the old codes pay half a step once
-            before = self._index.index.reconstruct_n(0, len(old)) if len(old) else np.zeros((0, self.dim), np.float32)
-            self._index = _new_index("8bit", self.dim, np.concatenate([before, waiting]), np.concatenate([old, new]))
-        elif len(new):
-            self._index.add_with_ids(waiting, new)
+        new = _ids(self._tail)
+        if len(new):
+            self._index = self._index.extended(self._tail_source.reconstruct_n(0, len(new)), new)
         generation = int(self._manifest["generation"]) + 1
         file = self.folder / f"vectors-{generation}.faiss"
-        faiss.write_index(self._index, str(file))
+        self._index.write(file)
         _sync(file)
         previous = self._manifest["vectors"]
         self._manifest = {
@@ -343,6 +329,7 @@ class FaissStore:
         self._write_manifest()
         self._table.clear_pending()
         self._tail.reset()
+        self._waits_from = self._next
         if previous:
             (self.folder / previous["file"]).unlink(missing_ok=True)
 
@@ -362,9 +349,8 @@ class FaissStore:
             if not self._writable or self._manifest["sealed"]:
                 self._table.close()
                 return
-            indexed = faiss_ids(self._index)
             on_disk = int(self._manifest["count"]) if self._manifest["vectors"] else -1
-            if self._tail.ntotal or len(indexed) != on_disk:
+            if self._tail.ntotal or len(self._index) != on_disk:
                 self._fold()
             self._table.seal()
             rows = self.folder / ROWS
@@ -384,10 +370,9 @@ class FaissStore:
         self.close()
 
 
-def faiss_ids(index: Any) -> NDArray[np.int64]:
-    """Row numbers in a mapped index, in its own order."""
-    faiss = _faiss()
-    return np.asarray(faiss.vector_to_array(index.id_map), np.int64)
+def _ids(index: Any) -> NDArray[np.int64]:
+    """Row numbers in a mapped FAISS index, in its own order."""
+    return np.asarray(_faiss().vector_to_array(index.id_map), np.int64)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

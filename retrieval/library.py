@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders.errors import InputError, QueryError
-from encoders.vocabulary import CODES
 from retrieval.aligned import AlignedSpace
 from retrieval.case import Case
+from retrieval.hybrid import WORDS_WEIGHT, blended
+from retrieval.neighbours import NEIGHBOURS, Agreement, neighbours_say, prevalences
+from retrieval.places import BUILTIN, find_places
 from retrieval.store import CaseRow, Store, open_store, patient_key
 from retrieval.text import TextEncoder
 from retrieval.textsearch import TextIndex, TextQuery, understand
+from retrieval.union import UnionStore
 from retrieval.where import And, Condition, parse
 
-__all__ = ["BUILTIN", "NEAR_DUPLICATE", "CaseLibrary"]
+__all__ = ["BUILTIN", "NEAR_DUPLICATE", "CaseLibrary", "Found"]
 
-#: The library that is shipped: PTB-XL, folds 1-8.
-BUILTIN = Path(__file__).with_name("builtin")
-#: Cosine from which a case counts as the very recording that is asked about, not as a similar one.
+#: Cosine from which a case counts as the very recording that is asked about, not as a similar one. Fold 9, 100 recordings: the
+#: same resampled, re-quantised or with its gain off by 2 % lies at 0.9996 or nearer; the nearest of another patient, at most at
+#: 0.9966 (2,183 recordings). Another stretch of the same recording (shifted, cut) is not told from a stranger's: 0.983 upwards.
 NEAR_DUPLICATE = 0.9995
 #: Hits fetched beyond those asked for, so that leaving some out seldom needs a second search.
 SPARE = 24
@@ -32,6 +36,37 @@ MAX_K = 1000
 KEPT_ROWS = 200_000
 #: Cases whose vectors are held against a sentence at a time.
 CHUNK = 50_000
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found. ``cases``: best first. ``own``, ``duplicates``: cases that were passed over on the way to the last
+    one shown: the asking patient's own, and those that are the asked recording itself or one already shown.
+    ``query``: how the words were understood, where there were any. ``neighbours``: what the ``asked`` nearest cases of the
+    recording say of each statement of the vocabulary, most said first; empty without a recording."""
+
+    cases: tuple[Case, ...]
+    own: int = 0
+    duplicates: int = 0
+    query: TextQuery | None = None
+    neighbours: tuple[Agreement, ...] = ()
+    asked: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        said = {one.code: one.to_json() for one in self.neighbours if one.listed}
+        return {
+            "cases": [case.to_json() for case in self.cases],
+            "left_out": {"own": self.own, "duplicates": self.duplicates},
+            "understood": None if self.query is None else self.query.to_json(),
+            "neighbours": {"asked": self.asked, "statements": said},
+        }
+
+
+@dataclass(frozen=True)
+class _Picked:
+    cases: tuple[Case, ...]
+    own: int
+    duplicates: int
 
 
 class CaseLibrary:
@@ -45,18 +80,34 @@ class CaseLibrary:
         self.text_encoder = text_encoder or TextEncoder()
         self._rows: dict[str, CaseRow] = {}
         self._text: TextIndex | None = None
+        self._prevalences: dict[str, float] | None = None
 
     @classmethod
     def open(
-        cls, path: str | Path | None = None, encoder_hash: str | None = None, *, text_encoder: TextEncoder | None = None
+        cls,
+        path: str | Path | Sequence[str | Path] | None = None,
+        encoder_hash: str | None = None,
+        *,
+        text_encoder: TextEncoder | None = None,
     ) -> CaseLibrary:
-        """Open for reading: a folder, ``milvus:URI``, or the built-in library where ``path`` is None.
+        """Open for reading: a named library, a folder, ``milvus:URI``, several of them at once (a sequence, or with commas
+        between them), or the built-in library where ``path`` is None. Of several, ids carry the library's name in front.
 
-        Raises ArtefactError where it is missing, damaged, or made with another encoder than ``encoder_hash``.
+        Raises ArtefactError where one is missing, damaged, or made with another encoder than ``encoder_hash``.
         """
-        own = Path(BUILTIN if path is None else path)
-        aligned = own if AlignedSpace.made_for(own) else BUILTIN
-        return cls(open_store(str(BUILTIN if path is None else path), encoder_hash=encoder_hash), text_encoder, aligned)
+        places = find_places(path)
+        stores: dict[str, Store] = {}
+        try:
+            for place in places:
+                stores[place.name] = open_store(place.spec, encoder_hash=encoder_hash)
+            store = stores[places[0].name] if len(places) == 1 else UnionStore(stores)
+        except BaseException:
+            for opened in stores.values():
+                opened.close()
+            raise
+        own = Path(places[0].spec)
+        aligned = own if len(places) == 1 and AlignedSpace.made_for(own) else BUILTIN
+        return cls(store, text_encoder, aligned)
 
     @staticmethod
     def build(
@@ -136,18 +187,25 @@ class CaseLibrary:
         exclude_near_duplicates: bool = True,
     ) -> tuple[tuple[Case, ...], ...]:
         """`search` for many embeddings (n, d). ``exclude_patients``: one identifier (or None) per embedding."""
+        patients = [None] * len(np.atleast_2d(embeddings)) if exclude_patients is None else exclude_patients
+        picked = self._pick_batch(
+            np.atleast_2d(embeddings), k, [patient_key(p) for p in patients], parse(where) if isinstance(where, str) else where,
+            frozenset(exclude_ids), exclude_near_duplicates,
+        )  # fmt: skip
+        return tuple(one.cases for one in picked)
+
+    def _pick_batch(
+        self, embeddings: NDArray[np.floating], k: int, patients: Sequence[int | None], condition: Condition | None,
+        banned: frozenset[str], without_duplicates: bool, content_hash: str = "",
+    ) -> list[_Picked]:  # fmt: skip
         _check_k(k)
-        embeddings = np.atleast_2d(embeddings)
-        patients = [patient_key(p) for p in exclude_patients] if exclude_patients is not None else [None] * len(embeddings)
         if len(patients) != len(embeddings):
             raise InputError(
                 f"{len(patients)} patients were given for {len(embeddings)} embeddings; "
                 "give one, or None, for each."
             )
-        condition = parse(where) if isinstance(where, str) else where
         allowed = None if condition is None else self.store.matching_ids(condition)
-        banned = frozenset(exclude_ids)
-        out: list[tuple[Case, ...]] = [()] * len(embeddings)
+        out = [_Picked((), 0, 0)] * len(embeddings)
         todo = np.arange(len(embeddings))
         reach = k + SPARE + min(len(banned), MAX_K)
         total = self.count if allowed is None else len(allowed)
@@ -156,14 +214,13 @@ class CaseLibrary:
             rows = self._fetch(case_id for found in hits for case_id, _ in found)
             short = []
             for i, found in zip(todo.tolist(), hits, strict=True):
-                cases = _pick(found, rows, k, patients[i], banned, exclude_near_duplicates)
-                out[i] = cases
-                if len(cases) < k and len(found) == reach:
+                out[i] = _pick(found, rows, k, patients[i], banned, without_duplicates, content_hash)
+                if len(out[i].cases) < k and len(found) == reach:
                     short.append(i)
             if reach >= total:
                 break
             todo, reach = np.array(short, np.int64), min(reach * 8, total)
-        return tuple(out)
+        return out
 
     def nearest_distance(
         self, embeddings: NDArray[np.floating], k: int = 5, exclude_patients: Sequence[str | int | None] | None = None
@@ -181,12 +238,111 @@ class CaseLibrary:
             found = [[case.similarity for case in cases] for cases in batch]
         return np.array([1.0 - np.mean(s) if s else np.nan for s in found], np.float32)
 
-    @staticmethod
-    def neighbours_say(cases: Sequence[Case]) -> dict[str, tuple[int, int]]:
-        """Code → (cases that list it, all cases), most frequent first, then in the vocabulary's order."""
-        counts = {code: sum(code in case.statements for case in cases) for code in CODES}
-        ranked = sorted((code for code in CODES if counts[code]), key=lambda code: -counts[code])
-        return {code: (counts[code], len(cases)) for code in ranked}
+    def prevalences(self) -> dict[str, float]:
+        """Code → share of the cases with statements that list it, 0-1; counted once."""
+        if self._prevalences is None:
+            self._prevalences = prevalences(self.store.matching(None))
+        return self._prevalences
+
+    # --- whatever is asked -------------------------------------------------------------------------------------------
+
+    def find(
+        self,
+        *,
+        embedding: NDArray[np.floating] | None = None,
+        text: str | None = None,
+        where: str | Condition | None = None,
+        k: int = 10,
+        patient: str | None = None,
+        content_hash: str = "",
+        include_own: bool = False,
+    ) -> Found:
+        """Cases by a recording's embedding (d,), by words, by both, or by a condition alone: at least one of the three.
+
+        By both, a case's score is its cosine plus 0.7 times the share of the words that it answers (`retrieval.hybrid`); ages,
+        sexes and measurements in the words, and ``where``, hold strictly. ``patient``: the asking patient's hash
+        (`encoders.patient.hash_patient`); their cases, the recording itself (``content_hash``, or a cosine of at least
+        NEAR_DUPLICATE) and what is there twice are left out, and counted, unless ``include_own``. With a recording, what its
+        nearest cases say is asked of the whole library, whatever words and conditions choose.
+
+        Raises QueryError where nothing is asked, or the words or the condition cannot be understood.
+        """
+        _check_k(k)
+        condition = parse(where) if isinstance(where, str) else where
+        key = None if include_own else patient_key(patient)
+        if embedding is None and text is None:
+            if condition is None:
+                raise QueryError("Nothing is asked; give a recording, words, a condition, or several of them.")
+            return self._listed(condition, k, key)
+        if embedding is None:
+            assert text is not None
+            cases, own, query = self._by_words(text, k, condition, key)
+            return Found(cases, own, 0, query)
+        vector = np.atleast_2d(embedding)
+        # Who is shown is the user's choice; what neighbours say is always said by others.
+        (near,) = self._pick_batch(vector, NEIGHBOURS, [patient_key(patient)], None, frozenset(), True, content_hash)
+        say = neighbours_say(near.cases, self.prevalences(), self.count)
+        if text is not None:
+            picked, query = self._by_both(vector, text, k, condition, key, not include_own, content_hash)
+            return Found(picked.cases, picked.own, picked.duplicates, query, say, len(near.cases))
+        (shown,) = self._pick_batch(vector, k, [key], condition, frozenset(), not include_own, content_hash)
+        return Found(shown.cases, shown.own, shown.duplicates, None, say, len(near.cases))
+
+    def _listed(self, condition: Condition, k: int, key: int | None) -> Found:
+        """The first ``k`` cases that meet a condition, in the order of the library."""
+        cases, own = list[Case](), 0
+        for row in self.store.matching(condition):
+            if key is not None and row.patient_key == key:
+                own += 1
+            elif len(cases) < k:
+                cases.append(row.as_case(1.0, "condition"))
+            if len(cases) == k:
+                break
+        return Found(tuple(cases), own)
+
+    def _by_both(
+        self, vector: NDArray[np.floating], text: str, k: int, condition: Condition | None, key: int | None,
+        without_duplicates: bool, content_hash: str,
+    ) -> tuple[_Picked, TextQuery]:  # fmt: skip
+        """The best by `blended`, exactly: the nearest of each share of the words, from the highest share down to where no
+        cosine could make up for what is missing."""
+        query, allowed = self._understood(text, condition)
+        ids, shares = self._index().shares(query, allowed)
+        levels = np.round(shares, 2)
+        bare = set(self._index().unlabelled(allowed)) if query.line and not query.unwanted else set()
+        scored: list[tuple[float, str, float, float | None]] = []
+        best: list[float] = []
+        for level in sorted(set(levels.tolist()), reverse=True):
+            if len(best) >= k + SPARE and best[k + SPARE - 1] >= level * WORDS_WEIGHT + 1.0:
+                break
+            members = [case_id for case_id, own in zip(ids, levels, strict=True) if own == level and case_id not in bare]
+            scored += self._scored(vector, members, k, level)
+            best = sorted((score for score, *_ in scored), reverse=True)
+        if bare:  # nobody has said what they show: the sentence is held against the signal
+            members = sorted(bare)
+            (hits,) = self.store.search(vector, min(len(members), 4 * (k + SPARE)), members)
+            known = hits and self._has_map()
+            fits = self._fit(query.line)([case_id for case_id, _ in hits]) if known else np.zeros(len(hits), np.float32)
+            values = blended(np.array([value for _, value in hits]), np.clip(fits, 0.0, 1.0))
+            scored += [(float(v), i, near, None) for v, (i, near) in zip(values, hits, strict=True)]
+        scored.sort(key=lambda one: (-one[0], one[1]))
+        rows = self._fetch(case_id for _, case_id, _, _ in scored)
+        answers = {case_id: share for _, case_id, _, share in scored}
+        picked = _pick(
+            tuple((case_id, near) for _, case_id, near, _ in scored), rows, k, key, frozenset(), without_duplicates, content_hash
+        )
+        cases = tuple(replace(case, found_by="both", answers=answers[case.case_id]) for case in picked.cases)
+        return replace(picked, cases=cases), query
+
+    def _scored(
+        self, vector: NDArray[np.floating], members: list[str], k: int, share: float
+    ) -> list[tuple[float, str, float, float | None]]:
+        """(score, id, cosine, share) of the nearest members, enough of them that leaving some out leaves ``k``."""
+        if not members:
+            return []
+        (hits,) = self.store.search(vector, min(len(members), k + SPARE), members)
+        values = blended(np.array([value for _, value in hits]), np.full(len(hits), share))
+        return [(float(v), case_id, near, share) for v, (case_id, near) in zip(values, hits, strict=True)]
 
     # --- by words ----------------------------------------------------------------------------------------------------
 
@@ -206,17 +362,28 @@ class CaseLibrary:
         or measurements were asked; cases with the same statements come in the order in which the sentence fits the ECG
         itself, where the map between ECG and text was made for this library's encoder. Cases that carry no statements come
         after those that list what is asked, by that fit alone (`Case.found_by`). Raises QueryError where the text or the
-        condition cannot be understood, and ArtefactError where cases without statements are held against a sentence and
-        the map is missing or was made for another encoder.
+        condition cannot be understood, and ArtefactError where only cases without statements could answer and the map is
+        missing or was made for another encoder.
         """
-        _check_k(k)
-        condition = parse(where) if isinstance(where, str) else where
+        return self._by_words(text, k, parse(where) if isinstance(where, str) else where, None)[0]
+
+    def _understood(self, text: str, condition: Condition | None) -> tuple[TextQuery, list[str] | None]:
+        """The words, and the ids that meet the conditions in them and ``condition``; None where there are none."""
         query = self.understand(text)
         if query.condition is not None:
             condition = query.condition if condition is None else And((condition, query.condition))
-        allowed = None if condition is None else self.store.matching_ids(condition)
+        return query, None if condition is None else self.store.matching_ids(condition)
+
+    def _by_words(
+        self, text: str, k: int, condition: Condition | None, key: int | None
+    ) -> tuple[tuple[Case, ...], int, TextQuery]:
+        """`search_text`, with how many of a patient's own cases were passed over, and the words as understood."""
+        _check_k(k)
+        query, allowed = self._understood(text, condition)
+        own = set() if key is None else set(self.store.of_patient(key))
+        k += len(own)
         index = self._index()
-        fit = self._fit(query.line) if AlignedSpace.made_for(self._aligned_folder) == self.encoder_hash else None
+        fit = self._fit(query.line) if self._has_map() else None
         listed = index.rank(query, k, allowed, fit) if query.wanted or not query.spoken else []
         known_by = "statements" if query.wanted or query.unwanted else "condition"
         ranked = [(case_id, share, known_by) for case_id, share in listed]
@@ -226,10 +393,18 @@ class CaseLibrary:
                 f"What cases must not have was asked, but {len(bare)} of them carry no statements that could tell; "
                 "say only what they should show."
             )
-        if bare and query.line and not query.unwanted and len(ranked) < k:
+        if bare and query.line and not query.unwanted and len(ranked) < k and (fit is not None or not ranked):
             ranked += [(case_id, value, "signal") for case_id, value in self._fitting(query.line, bare, k - len(ranked))]
-        rows = self._fetch(case_id for case_id, _, _ in ranked)
-        return tuple(rows[case_id].as_case(value, by) for case_id, value, by in ranked)
+        k -= len(own)
+        others = [i for i, (case_id, _, _) in enumerate(ranked) if case_id not in own][:k]
+        passed = sum(case_id in own for case_id, _, _ in ranked[: others[-1] if len(others) == k else None])
+        rows = self._fetch(ranked[i][0] for i in others)
+        found = [ranked[i] for i in others]
+        return tuple(rows[case_id].as_case(value, by) for case_id, value, by in found), passed, query
+
+    def _has_map(self) -> bool:
+        """Whether the map between ECG and text was made for this library's encoder."""
+        return AlignedSpace.made_for(self._aligned_folder) == self.encoder_hash
 
     def _fit(self, sentence: str) -> Callable[[list[str]], NDArray[np.float32]]:
         """Case ids → cosine of each ECG and the sentence in their common space, (n,)."""
@@ -289,18 +464,25 @@ def _pick(
     patient: int | None,
     banned: frozenset[str],
     without_duplicates: bool,
-) -> tuple[Case, ...]:
+    content_hash: str = "",
+) -> _Picked:
+    """The first ``k`` hits that may be shown, and how many were passed over before the last of them, and why."""
     chosen: list[Case] = []
-    seen: set[str] = set()
+    own = duplicates = 0
+    seen = {content_hash[:32]} - {""}
     for case_id, similarity in hits:
         row = rows[case_id]
-        if case_id in banned or (patient is not None and row.patient_key == patient):
+        if case_id in banned:
+            continue
+        if patient is not None and row.patient_key == patient:
+            own += 1
             continue
         if without_duplicates:
             if similarity >= NEAR_DUPLICATE or (row.content_hash and row.content_hash in seen):
+                duplicates += 1
                 continue
             seen.add(row.content_hash)
         chosen.append(row.as_case(similarity))
         if len(chosen) == k:
             break
-    return tuple(chosen)
+    return _Picked(tuple(chosen), own, duplicates)

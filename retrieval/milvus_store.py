@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -96,6 +97,8 @@ class MilvusStore:
             from pymilvus import MilvusClient, MilvusException
         except ImportError as error:
             raise MissingExtraError("Milvus needs pymilvus; install it with: pip install 'ecg-assistant[milvus]'") from error
+        # it writes its own warnings and tracebacks to the terminal; what matters of them comes as one sentence below
+        logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
         local = not uri.startswith(("http://", "https://", "tcp://", "unix:"))
         if local:
             try:
@@ -226,9 +229,10 @@ class MilvusStore:
 
     def matching(self, condition: Condition | None) -> Iterator[CaseRow]:
         """See `Store.matching`; read in batches, so that a large library need not fit in memory."""
-        iterator = self._call(
-            "query_iterator", batch_size=BATCH, filter="" if condition is None else to_milvus(condition), output_fields=["row"]
-        )
+        return self._rows("" if condition is None else to_milvus(condition))
+
+    def _rows(self, chosen: str) -> Iterator[CaseRow]:
+        iterator = self._call("query_iterator", batch_size=BATCH, filter=chosen, output_fields=["row"])
         try:
             while batch := iterator.next():
                 for hit in batch:
@@ -239,6 +243,20 @@ class MilvusStore:
     def matching_ids(self, condition: Condition | None) -> list[str]:
         """See `Store.matching_ids`."""
         return [row.case_id for row in self.matching(condition)]
+
+    def of_patient(self, key: int) -> list[str]:
+        """See `Store.of_patient`."""
+        return [row.case_id for row in self._rows(f'row["patient"] == {int(key)}')]
+
+    def with_content(self, hashes: Iterable[str]) -> dict[str, str]:
+        """See `Store.with_content`."""
+        wanted = [bytes.fromhex(text).hex() for text in dict.fromkeys(hashes) if text]
+        out: dict[str, str] = {}
+        for start in range(0, len(wanted), 50):  # Milvus Lite knows no "in" for parts of a JSON field
+            listed = " or ".join(f'row["hash"] == "{digest}"' for digest in wanted[start : start + 50])
+            found = (_from_json(hit["row"]) for hit in self._call("query", filter=listed, output_fields=["row"], limit=MAX_HITS))
+            out |= {row.content_hash: row.case_id for row in found}
+        return out
 
     # --- writing -----------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from encoders.vocabulary import CODES, STATEMENTS, SUPERCLASSES, codes_in
 
-__all__ = ["PHRASES"]
+__all__ = ["LIMITS", "PHRASES"]
+
+#: What loose words are taken for, as help and results print it.
+LIMITS = """\
+elderly, geriatric, an old man or woman: 65 years and over; very old: 80 and over; middle-aged: 40 to 64; young: under 40;
+child, teenager: under 18; "in her 70s", septuagenarian: the ten years; "70 years old": 68 to 72; tachycardic, rapid
+ventricular response: rate over 100/min; bradycardic, slow ventricular response: under 60/min; normal rate: 60 to 100/min;
+wide QRS: 120 ms and more; left axis: beyond -30 degrees, right axis: beyond 90; "rate 80": 75 to 85/min;
+"QRS 130 ms": 120 to 140.
+"""
 
 _ISCHAEMIA = tuple(c for c in CODES if c.startswith("ISC"))
 _INJURY = tuple(c for c in CODES if c.startswith("INJ"))
@@ -68,7 +77,7 @@ _WORDINGS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("CLBBB", "CRBBB", "ILBBB", "IRBBB"), ("bundle branch block", "BBB")),
     (("IRBBB",), ("incomplete RBBB", "rsr' pattern in V1")),
     (("ILBBB",), ("incomplete LBBB",)),
-    (("IVCD",), ("intraventricular conduction delay", "intraventricular block", "wide QRS", "broad QRS")),
+    (("IVCD",), ("intraventricular conduction delay", "intraventricular block")),
     (("LAFB",), ("left anterior hemiblock", "LAHB", "anterior fascicular block")),
     (("LPFB",), ("left posterior hemiblock", "LPHB", "posterior fascicular block")),
     (("LAFB", "LPFB"), ("fascicular block", "hemiblock")),

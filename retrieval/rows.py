@@ -30,6 +30,7 @@ _SQL_OF = {
 }
 _STATEMENTS = "(' ' || statements)"
 _FIELDS = f"n, case_id, patient, age, sex, statements, place, name, hash, {', '.join(_COLUMN.values())}"
+_PAGE = 4000  # rows read at a time
 _SCHEMA = f"""
 CREATE TABLE place (id INTEGER PRIMARY KEY, text TEXT NOT NULL);
 CREATE TABLE cases (
@@ -54,6 +55,7 @@ class RowTable:
             uri = f"{file.absolute().as_uri()}?mode={mode}{frozen}"
             self.db = sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None, timeout=5.0)
             self.db.execute("PRAGMA trusted_schema = OFF")
+            self.db.execute("PRAGMA secure_delete = ON")  # what is removed is overwritten, not only let go of
             if create:
                 self.db.execute("PRAGMA page_size = 8192")
             if writable:  # one writer, alone, from now on; taking the lock leaves the file as it is
@@ -133,23 +135,52 @@ class RowTable:
             yield from self._select(f"WHERE n IN ({', '.join('?' * len(chunk))})", chunk)
 
     def matching(self, condition: Condition | None) -> Iterator[CaseRow]:
-        """Rows that meet the condition."""
+        """Rows that meet the condition, read a page at a time: a large library need not fit in memory."""
         where, values = self._where(condition)
-        yield from self._select(where, values)
+        last = -1
+        while True:
+            numbers = self._numbers(f"WHERE n > ? AND ({where}) ORDER BY n LIMIT {_PAGE}", [last, *values])
+            yield from self.read(numbers)
+            if len(numbers) < _PAGE:
+                return
+            last = numbers[-1]
 
     def matching_numbers(self, condition: Condition | None) -> list[int]:
         """Numbers of the rows that meet the condition."""
         where, values = self._where(condition)
+        return self._numbers(f"WHERE {where} ORDER BY n", values)
+
+    def of_patient(self, key: int) -> list[int]:
+        """Numbers of one patient's rows."""
+        return self._numbers("WHERE patient = ?", [key])
+
+    def with_content(self, hashes: Iterable[str]) -> dict[str, str]:
+        """Content hash → id of a case of that content, for those that are there.
+
+        The first call on a library open for writing makes an index for it; without one every call reads the whole table.
+        """
+        wanted = list(dict.fromkeys(bytes.fromhex(text) for text in hashes if text))
+        out: dict[str, str] = {}
         try:
-            return [n for (n,) in self.db.execute(f"SELECT n FROM cases {where} ORDER BY n", values)]
+            if self._writing:
+                self.db.execute("CREATE INDEX IF NOT EXISTS by_content ON cases (hash)")
+            for start in range(0, len(wanted), 500):
+                chunk = wanted[start : start + 500]
+                marks = ", ".join("?" * len(chunk))
+                found = self.db.execute(f"SELECT hash, case_id FROM cases WHERE hash IN ({marks}) ORDER BY n DESC", chunk)
+                out |= {digest.hex(): case_id for digest, case_id in found}
+        except sqlite3.Error as error:
+            raise self._broken(error) from error
+        return out
+
+    def _numbers(self, sql: str, values: Sequence[float | str]) -> list[int]:
+        try:
+            return [n for (n,) in self.db.execute(f"SELECT n FROM cases {sql}", values)]
         except sqlite3.Error as error:
             raise self._broken(error) from error
 
     def _where(self, condition: Condition | None) -> tuple[str, Sequence[float | str]]:
-        if condition is None:
-            return "", ()
-        sql, values = to_sql(condition, _SQL_OF, _STATEMENTS)
-        return f"WHERE {sql}", values
+        return ("1", ()) if condition is None else to_sql(condition, _SQL_OF, _STATEMENTS)
 
     def _select(self, where: str, values: Sequence[float | str]) -> Iterator[CaseRow]:
         try:
@@ -228,8 +259,9 @@ class RowTable:
             raise self._broken(error) from error
 
     def seal(self) -> None:
-        """Leave one compact file without a journal beside it, and close."""
+        """Leave one compact file without a journal beside it, and without a word of what was removed, and close."""
         try:
+            self.db.execute("DELETE FROM place WHERE id NOT IN (SELECT place FROM cases)")
             self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self.db.execute("PRAGMA journal_mode = DELETE")
             self.db.execute("VACUUM")

@@ -187,6 +187,14 @@ class Store(Protocol):
         """Ids of all rows that meet a parsed condition."""
         ...
 
+    def of_patient(self, key: int) -> list[str]:
+        """Ids of the cases of one patient, by `patient_key`."""
+        ...
+
+    def with_content(self, hashes: Iterable[str]) -> dict[str, str]:
+        """Content hash (32 digits) → id of a case that holds this content; hashes that no case holds are missing."""
+        ...
+
     def close(self) -> None:
         """Put everything in its final form and let go of it. May be called twice."""
         ...

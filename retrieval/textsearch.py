@@ -9,8 +9,9 @@ speak of an ECG are kept, for the recordings themselves can be held against a se
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,8 @@ from encoders.vocabulary import CODES, STATEMENTS, statement
 from retrieval.phrases import PHRASES
 from retrieval.store import CaseRow
 from retrieval.text import TextEncoder
-from retrieval.where import And, Condition, parse
+from retrieval.where import And, Condition
+from retrieval.wordrules import conditions_in
 
 __all__ = ["Fit", "TextIndex", "TextQuery", "understand"]
 
@@ -45,8 +47,21 @@ _EXACT = re.compile(
 )
 #: Wordings for the sentence model: abbreviations mean nothing to it.
 _SPOKEN = tuple(p for p in PHRASES if " " in p or (len(p) > 8 and p.isalpha()))
-_SPLIT = re.compile(r"[,;.]|\b(?:and|with|plus|but|having|has|showing|shows)\b|(?=\b(?:without|no|not|excluding|except)\b)")
-_NEGATION = re.compile(r"^\s*(?:without|no|not|excluding|except)\b")
+_SPLIT = re.compile(r"([,;.]|\b(?:and|with|plus|but|having|has|showing|shows)\b|(?=\b(?:without|no|not|excluding|except)\b))")
+_NEGATION = re.compile(r"^\s*(?:without|no|not|excluding|except)\b|\b(?:excluded|ruled out|absent)\b")
+#: Other ways to say what is understood, put in their place first.
+_REWORDED = (
+    (
+        r"\b(?:free (?:of|from)|(?:in the )?absence of|negative for|lacking|neither|rather than|other than"
+        r"|with no|and no|but no)\b",
+        " without ",
+    ),
+    (r"\bnor\b", " or "),
+    (r"\botherwise (?:normal|unremarkable|healthy)\b", " "),
+    # AHA/ACC/HRS 2009, part III, wants these named by their parts
+    (r"\bbifascicular (?:heart )?block\b", " right bundle branch block and fascicular block "),
+    (r"\btrifascicular (?:heart )?block\b", " right bundle branch block and fascicular block and first degree av block "),
+)
 _IDLE_WORDS = (
     "a an the of in on at to for from by is are was were be who whose which that this these those any some all or "
     "ecg ecgs ekg ekgs electrocardiogram electrocardiograms recording recordings tracing tracings trace traces lead leads "
@@ -58,81 +73,12 @@ _IDLE = frozenset(_IDLE_WORDS.split())
 
 #: Case ids → how well the sentence fits each ECG, float (n,).
 Fit = Callable[[list[str]], NDArray[np.floating]]
-_Meaning = Callable[[re.Match[str]], str]  # what a pattern found → the condition it means
-_NUM = r"(\d{1,4}(?:\.\d+)?)"
-_MORE = r"(?:over|above|greater than|more than|longer than|exceeding|>)"
-_MORE_OR = r"(?:at least|no less than|>=|≥|from)"
-_LESS = r"(?:under|below|less than|shorter than|<)"
-_LESS_OR = r"(?:at most|no more than|<=|≤|up to)"
-_OPS = ((_MORE_OR, ">="), (_LESS_OR, "<="), (_MORE, ">"), (_LESS, "<"))
-_MEASURED = {
-    "qtc_ms": r"qtc(?: interval| time)?",
-    "qt_ms": r"qt(?: interval| time)?",
-    "qrs_ms": r"qrs(?: duration| width| complex)?",
-    "pr_ms": r"pr(?: interval| time| duration)?",
-    "rate_bpm": r"(?:heart |ventricular )?rate|pulse|hr",
-    "axis_deg": r"(?:qrs |frontal |electrical )?axis",
-}
-
-
-_YEARS = r"\s*(?:years?|yrs?)?"
-_OLD = r"(?: years?)?(?: old| of age)?"
-_UNIT = r"\s*(?:ms|bpm|mv|/min|°|degrees)"
-
-
-def _about(years: str) -> str:
-    """ "70 years old" is meant loosely: two years to either side."""
-    return f"age>={float(years) - 2} and age<={float(years) + 2}"
-
-
-def _decade(match: re.Match[str]) -> str:
-    sex = {"his": " and sex=M", "her": " and sex=F"}.get(match[1], "")
-    return f"age>={match[2]}0 and age<{int(match[2]) + 1}0{sex}"
-
-
-def _fixed(text: str) -> _Meaning:
-    return lambda match: text
-
-
-def _compared(field: str, op: str) -> _Meaning:
-    return lambda match: f"{field}{op}{match[1]}"
-
-
-_RULES: tuple[tuple[re.Pattern[str], _Meaning], ...] = tuple(
-    (re.compile(pattern), meaning)
-    for pattern, meaning in (
-        *(
-            (rf"\b(?:{words})\s*(?:is |of )?{word}\s*{_NUM}(?:{_UNIT})?", _compared(field, op))
-            for field, words in _MEASURED.items()
-            for word, op in _OPS
-        ),
-        (r"\bleft axis(?: deviation)?\b", _fixed("axis_deg<-30")),  # AHA/ACC/HRS 2009, part III: beyond -30°
-        (r"\bright axis(?: deviation)?\b", _fixed("axis_deg>90")),  # the same: beyond +90°
-        (rf"\b(?:aged? )?between (?:ages? )?{_NUM} and {_NUM}{_OLD}\b", lambda m: f"age>={m[1]} and age<={m[2]}"),
-        (r"\bin (his|her|their) ([2-9])0(?:'?s)?\b", _decade),
-        (rf"\b{_NUM}{_YEARS}\s*(?:old )?(?:or|and) (?:older|above|over)\b", _compared("age", ">=")),
-        (rf"\b{_NUM}{_YEARS}\s*(?:old )?(?:or|and) (?:younger|below|under)\b", _compared("age", "<=")),
-        (rf"\b{_NUM}[\s-]*(?:years?|yrs?|y)[\s/-]*(?:old|of age|o)\b", lambda m: _about(m[1])),
-        (rf"\bolder than {_NUM}{_OLD}", _compared("age", ">")),
-        (rf"\byounger than {_NUM}{_OLD}", _compared("age", "<")),
-        *((rf"(?:\baged?\s*)?(?<![a-z]){word}\s*{_NUM}\b(?!{_UNIT}){_OLD}", _compared("age", op)) for word, op in _OPS),
-        (rf"\baged? {_NUM}{_OLD}\b", lambda m: _about(m[1])),
-        (r"\bmiddle[\s-]aged?\b", _fixed("age>=40 and age<65")),
-        (r"\b(?:elderly|geriatric|seniors?|old (?=wom[ae]n|m[ae]n|lad|patient|person|people|female|male))", _fixed("age>=65")),
-        (r"\boctogenarians?\b", _fixed("age>=80 and age<90")),
-        (r"\byoung(?:er)?\b", _fixed("age<40")),
-        (r"\b(?:child(?:ren)?|p(?:a)?ediatric|teenagers?|adolescents?)\b", _fixed("age<18")),
-        (r"\b(?:wom[ae]n|females?|lad(?:y|ies)|girls?)\b", _fixed("sex=F")),
-        (r"\b(?:m[ae]n|males?|gentlem[ae]n|boys?)\b", _fixed("sex=M")),
-    )
-)
-
-
 @dataclass(frozen=True)
 class TextQuery:
     """What a text asks for. ``wanted``: sets of codes, of each of which a case should have one. ``unwanted``: codes it must
     not have. ``condition``: age, sex and measurements, or None. ``spoken``: words that name no statement but speak of an ECG.
-    ``ignored``: words that were not understood. ``line``: what is wanted in full words, for the sentence model."""
+    ``ignored``: words that were not understood. ``line``: what is wanted in full words, for the sentence model.
+    ``said``: (words, the condition they were taken for)."""
 
     text: str
     wanted: tuple[tuple[str, ...], ...]
@@ -141,6 +87,17 @@ class TextQuery:
     spoken: tuple[str, ...]
     ignored: tuple[str, ...]
     line: str
+    said: tuple[tuple[str, str], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "text": self.text,
+            "wanted": [list(group) for group in self.wanted],
+            "unwanted": list(self.unwanted),
+            "conditions": [{"words": words, "condition": written} for words, written in self.said],
+            "by_the_signal": list(self.spoken),
+            "not_understood": list(self.ignored),
+        }
 
 
 def understand(text: str, encoder: TextEncoder, *, keep_spoken: bool = False) -> TextQuery:
@@ -151,30 +108,27 @@ def understand(text: str, encoder: TextEncoder, *, keep_spoken: bool = False) ->
     """
     if not text.strip() or len(text) > MAX_LENGTH:
         raise QueryError(f"The text has {len(text.strip())} characters; give 1 to {MAX_LENGTH}.")
-    left = re.sub(r"[\s\x00-\x1f]+", " ", text.lower().replace("’", "'"))
-    conditions: list[Condition] = []
-
-    for pattern, meaning in _RULES:
-        conditions += [parse(meaning(match)) for match in pattern.finditer(left)]
-        left = pattern.sub(" ", left)
+    left = re.sub(r"[\s\x00-\x1f\ue000-\uf8ff]+", " ", text.lower().replace("’", "'"))
+    for pattern, instead in _REWORDED:
+        left = re.sub(pattern, instead, left)
+    found = conditions_in(left)
     held: list[str] = []
 
     def hold(match: re.Match[str]) -> str:
         held.append(_WORDING[match[1]])
         return f" \x01{len(held) - 1}\x01 "
 
-    left = _EXACT.sub(hold, left.replace("-", " "))
+    left = _EXACT.sub(hold, found.left.replace("-", " "))
 
     wanted: dict[tuple[str, ...], str] = {}
     unwanted: list[str] = []
     spoken: list[str] = []
     ignored: list[str] = []
-    for segment in _SPLIT.split(left):
+    for segment, negative in _segments(left):
         named = [held[int(number)] for number in re.findall("\x01(\\d+)\x01", segment)]
         words = re.sub("\x01(\\d+)\x01", lambda m: held[int(m[1])], segment)
         words = " ".join(w for w in re.findall(r"[^\W_][\w'/-]*", words) if w not in _IDLE)
         groups = {PHRASES[phrase]: phrase for phrase in named}
-        negative = bool(_NEGATION.match(segment))
         if not named:
             if not words:
                 continue
@@ -193,15 +147,35 @@ def understand(text: str, encoder: TextEncoder, *, keep_spoken: bool = False) ->
             wanted[tuple(dict.fromkeys(code for codes in groups for code in codes))] = " or ".join(groups.values())
         else:
             wanted.update(groups)
-    if not wanted and not unwanted and not conditions and not spoken:
+    if not wanted and not unwanted and not found.conditions and not spoken:
         raise QueryError(
             f"Nothing in {text.strip()[:60]!r} names an ECG statement, an age, a sex or a measurement; "
             'write, say, "elderly woman with atrial fibrillation".'
         )
-    condition = None if not conditions else conditions[0] if len(conditions) == 1 else And(tuple(conditions))
+    condition = None if not found.conditions else found.conditions[0] if len(found.conditions) == 1 else And(found.conditions)
     named_in_full = (statement(codes[0]).name if phrase.upper() in CODES else phrase for codes, phrase in wanted.items())
     line = ", ".join([*named_in_full, *spoken])
-    return TextQuery(text, tuple(wanted), tuple(dict.fromkeys(unwanted)), condition, tuple(spoken), tuple(ignored), line)
+    gone = tuple(dict.fromkeys(unwanted))
+    return TextQuery(text, tuple(wanted), gone, condition, tuple(spoken), tuple(ignored), line, found.said)
+
+
+def _segments(text: str) -> Iterator[tuple[str, bool]]:
+    """The text's pieces, each with whether it says what must not be there.
+
+    "Without" reaches over "and" ("without infarction and ischaemia"), and over commas where the list ends in "or" ("no AF, LBBB
+    or RBBB"); "with", "but" and any other comma end it.
+    """
+    pieces = _SPLIT.split(text)
+    segments, marks = pieces[::2], ["", *pieces[1::2]]
+    negative = False
+    for i, (mark, segment) in enumerate(zip(marks, segments, strict=True)):
+        if mark == ",":
+            ends = next((j for j in range(i + 1, len(marks)) if marks[j] != ","), len(marks))
+            negative = negative and any(re.search(r"\bor\b", one) for one in segments[i:ends])
+        elif mark not in ("and", ""):
+            negative = False
+        negative = negative or bool(_NEGATION.search(segment))
+        yield segment, negative
 
 
 def _speaks_of_ecg(words: str, encoder: TextEncoder) -> bool:
@@ -267,16 +241,8 @@ class TextIndex:
         """
         if not self.ids:
             return []
-        shares = np.ones(len(self._sets), np.float32)
-        if query.wanted:
-            best = [self._sets[:, [_COLUMN[c] for c in group]].max(axis=1) / 100.0 for group in query.wanted]
-            shares = np.asarray(np.stack(best).mean(axis=0), np.float32)
-        if query.unwanted:
-            shares[self._sets[:, [_COLUMN[c] for c in query.unwanted]].any(axis=1)] = 0.0
-            shares[self._bare] = 0.0  # of a case without statements nobody has said what it lacks
+        shares, rows = self._shares(query, allowed_ids)
         likeness = self._likeness(query.line) if query.line else np.zeros(len(self._sets), np.float32)
-        rows = self._rows(allowed_ids)
-        rows = rows[shares[self._set_of[rows]] > 0]
         kind = self._set_of[rows]
         coarse = np.round(shares, 2)
         order = np.lexsort((rows, -likeness[kind], -coarse[kind]))
@@ -286,6 +252,27 @@ class TextIndex:
             rows, kind = rows[near], kind[near]
             order = np.lexsort((rows, -fit([self.ids[int(i)] for i in rows]), -likeness[kind], -coarse[kind]))
         return [(self.ids[int(rows[i])], float(shares[kind[i]])) for i in order[:k]]
+
+    def shares(self, query: TextQuery, allowed_ids: Iterable[str] | None = None) -> tuple[list[str], NDArray[np.float32]]:
+        """Ids of the cases that answer any of what was asked, and the share of it that each has, float32 (n,), above 0 to 1."""
+        if not self.ids:
+            return [], np.zeros(0, np.float32)
+        shares, rows = self._shares(query, allowed_ids)
+        return [self.ids[int(i)] for i in rows], shares[self._set_of[rows]]
+
+    def _shares(
+        self, query: TextQuery, allowed_ids: Iterable[str] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Share of what was asked of each distinct set of statements, and the rows, among those allowed, that have any."""
+        shares = np.ones(len(self._sets), np.float32)
+        if query.wanted:
+            best = [self._sets[:, [_COLUMN[c] for c in group]].max(axis=1) / 100.0 for group in query.wanted]
+            shares = np.asarray(np.stack(best).mean(axis=0), np.float32)
+        if query.unwanted:
+            shares[self._sets[:, [_COLUMN[c] for c in query.unwanted]].any(axis=1)] = 0.0
+            shares[self._bare] = 0.0  # of a case without statements nobody has said what it lacks
+        rows = self._rows(allowed_ids)
+        return shares, rows[shares[self._set_of[rows]] > 0]
 
     def _likeness(self, line: str) -> NDArray[np.float32]:
         """Cosine of the text with each distinct set of statements."""

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from encoders.errors import EcgAssistantError, InputError
-from ui.commands import adapt, cases, dialogue, explain, report, serve, signals, tables, work
+from ui.commands import adapt, audit, cases, dialogue, explain, keys, questions, report, serve, signals, tables, work
 
 __all__ = ["build_parser", "main"]
 
@@ -71,7 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and leave")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-    for module in (report, dialogue, explain, tables, signals, cases, work, adapt, serve):
+    for module in (report, dialogue, questions, explain, tables, signals, cases, work, adapt, serve, keys, audit):
         module.add(commands)
     return parser
 

@@ -1,159 +1,109 @@
-"""A draft or a referral as HTML for the page. Works on the JSON documents alone; every text in them is escaped."""
+"""The page's own HTML: header, messages, paper with its tools, the draft with its sentences, and the form to sign it.
+
+Works on values and JSON documents; every text in them is escaped.
+"""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from encoders.ecg import ECG
-from encoders.measurements import UNITS
 from ui import texts
+from ui.drafted import ACCEPTED, ADDED, CHANGED, REJECTED, SIGNED_SECTIONS
+from ui.editing import DRAFTED, Row
+from ui.panes import chips
+from ui.paper import GAINS, SHOWN_S, SPEEDS, View
+from ui.signing import MAX_LABEL, SignedReport, when
 
-__all__ = ["cases_html", "document_html", "error_html", "findings_html", "header_html", "paper_html", "vitals_html"]
+__all__ = [
+    "document_html", "empty_html", "header_html", "hint_html", "message_html", "paper_html", "plain", "sign_html", "tools_html",
+]  # fmt: skip
 
 Document = Mapping[str, Any]
-_URGENCY_RANK = {"critical": 0, "urgent": 1, "routine": 2, "normal": 3}
-#: The values that stand in the strip under the paper, as on the header of a cart's print.
-_VITALS = (
-    ("rate_bpm", "Rate"), ("pr_ms", "PR"), ("qrs_ms", "QRS"), ("qt_ms", "QT"), ("qtc_ms", "QTc (Fridericia)"),
-    ("axis_deg", "QRS axis"), ("rr_irregularity", "RR irregularity"), ("p_wave_share", "Beats with P"),
-)  # fmt: skip
+_STATE_WORDS = {
+    DRAFTED: texts.AS_DRAFTED, ACCEPTED: texts.ACCEPTED, CHANGED: texts.CHANGED, REJECTED: texts.REJECTED, ADDED: texts.ADDED,
+}  # fmt: skip
 
 
 def header_html() -> str:
     """The top of the page: name, and the intended use as a banner that never goes away."""
     return (
-        f'<div class="ea-top"><span class="ea-title">{escape(texts.TITLE)}</span>'
-        f'<span class="ea-badge">{escape(texts.BANNER)}</span><span class="ea-use">{escape(texts.INTENDED_USE)}</span></div>'
+        f'<div class="ea-top"><h1 class="ea-title">{escape(texts.TITLE)}</h1>'
+        f'<span class="ea-badge">{escape(texts.DRAFTS_ONLY)}</span><span class="ea-use">{escape(texts.INTENDED_USE)}</span></div>'
     )
 
 
-def error_html(sentence: str) -> str:
-    """A sentence on what was wrong with the input."""
-    return f'<div class="ea-box ea-error" role="alert">{escape(sentence)}</div>'
+def message_html(sentence: str) -> str:
+    """One sentence on what was wrong, in an alert that screen readers speak; nothing for an empty one."""
+    return f'<div class="ea-box ea-error" role="alert">{escape(sentence)}</div>' if sentence else ""
 
 
-def paper_html(ecg: ECG, title: str = "") -> str:
-    """The 12 leads on ECG paper, as an image inside the page (no file of a recording is left for a cache)."""
-    from ui.plot import to_png
-
-    image = base64.b64encode(to_png(ecg, title=title, dpi=140)).decode()
-    alt = f"{len(ecg.leads)} leads, {ecg.duration_s:.0f} s, 25 mm/s, 10 mm/mV"
-    return f'<img class="ea-paper" alt="{escape(alt)}" src="data:image/png;base64,{image}">'
+def empty_html(sentence: str) -> str:
+    """What stands where nothing is shown yet."""
+    return f'<div class="ea-empty">{escape(sentence)}</div>'
 
 
-def _number(value: float | None, unit: str) -> str:
-    if value is None:
-        return "—"
-    shown = f"{value:.0f}" if unit in ("/min", "ms", "°") else f"{value:.2f}"
-    return f"{shown}{'' if unit in ('/min', '°', '') else ' '}{unit}"
+def hint_html(sentence: str) -> str:
+    """A small remark."""
+    return f'<p class="ea-note">{escape(sentence)}</p>'
 
 
-def _vital(name: str, item: Document) -> str:
-    value = item["value"]
-    return f"{100 * value:.0f} %" if name == "p_wave_share" and value is not None else _number(value, item["unit"])
+def plain(text: str) -> str:
+    """Text as text, for a place that shows HTML."""
+    return escape(text)
 
 
-def _measured_title(item: Document) -> str:
-    parts = [f"{item['beats']} beats" if item["beats"] else "", f"leads {', '.join(item['leads'])}" if item["leads"] else ""]
-    if item["value"] is not None:
-        parts.append(f"reliability {item['reliability']:.2f}")
-    return "; ".join(part for part in (*parts, item["note"]) if part)
+# Paper -----------------------------------------------------------------------------------------------------------------
 
 
-def vitals_html(document: Document) -> str:
-    """The main measurements as a strip, all of them in a table that unfolds."""
-    measured: Mapping[str, Document] = document.get("measurements") or {}
-    if not measured:
-        return ""
-    boxes = "".join(
-        f'<div class="ea-vital" title="{escape(_measured_title(measured[name]))}"><span>{escape(label)}</span>'
-        f"<b>{escape(_vital(name, measured[name]))}</b></div>"
-        for name, label in _VITALS
-        if name in measured
-    )
+def _select(name: str, label: str, options: Iterable[tuple[str, str]], chosen: str) -> str:
     rows = "".join(
-        f"<tr><td><code>M:{escape(name)}</code></td><td>{escape(_label(name))}</td>"
-        f'<td class="ea-num">{escape(_number(item["value"], item["unit"]))}</td><td>{escape(_measured_title(item))}</td></tr>'
-        for name, item in measured.items()
+        f'<option value="{escape(value)}"{" selected" if value == chosen else ""}>{escape(text)}</option>'
+        for value, text in options
     )
-    table = f"<table class='ea-table'><tr><th>id</th><th>measurement</th><th>value</th><th>rests on</th></tr>{rows}</table>"
-    return f'<div class="ea-vitals">{boxes}</div><details class="ea-more"><summary>All measurements</summary>{table}</details>'
+    return f'<label>{escape(label)} <select data-view="{name}">{rows}</select></label>'
 
 
-def _label(name: str) -> str:
-    words = name.split("_")
-    if name in dict(_VITALS):
-        return dict(_VITALS)[name]
-    if name.startswith("st_j_mv_"):
-        return f"ST at J, lead {words[-1]}"
-    upper = {"pr", "qrs", "qt", "rr", "sd", "qtc"}
-    plain = [w.upper().replace("QTC", "QTc") if w in upper else w for w in words if w not in UNITS]
-    text = " ".join(plain)
-    return text[0].upper() + text[1:]
-
-
-def findings_html(document: Document) -> str:
-    """Statements with their calibrated probability and state, most urgent first; what is absent is folded away."""
-    findings = sorted(
-        document.get("findings") or [], key=lambda f: (_URGENCY_RANK.get(f["urgency"], 9), -float(f["probability"]))
+def tools_html(leads: Sequence[str], duration_s: float, view: View) -> str:
+    """What the reader can choose about the paper: layout, speed, gain, leads, the ten seconds; zoom and calipers."""
+    boxes = "".join(
+        f'<label><input type="checkbox" data-lead-box value="{escape(lead)}"'
+        f'{" checked" if not view.leads or lead in view.leads else ""}> {escape(lead)}</label>'
+        for lead in leads
     )
-    if not findings:
-        return ""
-    groups = (
-        ("present", "Present", True),
-        ("undetermined", "Cannot be judged", True),
-        ("absent", "Absent", False),
-        ("not assessed", "Not assessed (too few cases to know)", False),
-    )
-    out = []
-    for state, heading, opened in groups:
-        chosen = [f for f in findings if f["state"] == state]
-        if not chosen and state != "present":
-            continue
-        body = "".join(_finding_row(f) for f in chosen) or '<div class="ea-none">None stated.</div>'
-        out.append(
-            f'<details class="ea-group ea-{state.replace(" ", "-")}"{" open" if opened else ""}>'
-            f"<summary>{escape(heading)} <span class='ea-count'>{len(chosen)}</span></summary>{body}</details>"
-        )
-    note = f"{texts.CONFIDENCE_NOTE} {document.get('guarantee') or ''}".strip()
-    return f'<h3>Findings</h3>{"".join(out)}<p class="ea-note">{escape(note)}</p>'
-
-
-def _finding_row(finding: Document) -> str:
-    percent = 100 * float(finding["probability"])
-    about = " — ".join(part for part in (finding.get("criteria"), finding.get("citation"), finding.get("reason")) if part)
-    shown = "&lt; 1 %" if percent < 1 else "&gt; 99 %" if percent > 99 else f"{percent:.0f} %"
+    moments = [(f"{s:g}", f"{s:g} s") for s in range(0, max(1, int(duration_s)), int(SHOWN_S))]
+    start = _select("start", texts.FROM, moments, f"{view.start_s:g}") if len(moments) > 1 else ""
     return (
-        f'<div class="ea-finding ea-u-{escape(finding["urgency"])}" title="{escape(about)}">'
-        f'<span class="ea-name">{escape(finding["name"])} <code>F:{escape(finding["code"])}</code></span>'
-        f'<span class="ea-urgency">{escape(finding["urgency"])}</span>'
-        f'<span class="ea-bar"><i style="width:{percent:.1f}%"></i></span><span class="ea-num">{shown}</span></div>'
+        f'<div class="ea-tools" role="toolbar" aria-label="{escape(texts.PAPER_TOOLS)}">'
+        + _select("layout", texts.LAYOUT, texts.LAYOUTS, view.layout)
+        + _select("speed", texts.SPEED, [(f"{v:g}", f"{v:g} mm/s") for v in SPEEDS], f"{view.mm_per_s:g}")
+        + _select("gain", texts.GAIN, [(f"{v:g}", f"{v:g} mm/mV") for v in GAINS], f"{view.mm_per_mv:g}")
+        + start
+        + f'<details class="ea-leads"><summary>{escape(texts.LEADS)}</summary>'
+        f'<div role="group" aria-label="{escape(texts.LEADS)}">{boxes}<button type="button" class="ea-small" data-leads="all">'
+        f"{escape(texts.ALL_LEADS)}</button></div></details>"
+        f'<span class="ea-zoom" role="group" aria-label="{escape(texts.ZOOM)}">'
+        f'<button type="button" class="ea-small" data-zoom="out" aria-label="{escape(texts.ZOOM_OUT)}">−</button>'
+        f'<button type="button" class="ea-small" data-zoom="fit">{escape(texts.ZOOM_FIT)}</button>'
+        f'<button type="button" class="ea-small" data-zoom="in" aria-label="{escape(texts.ZOOM_IN)}">+</button></span>'
+        f'<button type="button" class="ea-small" data-calipers aria-pressed="false">{escape(texts.CALIPERS)}</button>'
+        f'<output class="ea-caliper-out" aria-live="polite"></output></div>'
     )
 
 
-def _evidence(ids: Iterable[str], document: Document) -> str:
-    return "".join(f'<span class="ea-ev" title="{escape(_explain(i, document))}">{escape(i)}</span>' for i in ids)
+def paper_html(sheets: Sequence[tuple[str, str]], note: str = "") -> str:
+    """One recording on paper, or two side by side: (caption, SVG) each. ``note``: a sentence beneath."""
+    figures = "".join(
+        f'<figure class="ea-sheet"><figcaption>{escape(caption)}</figcaption>'
+        f'<div class="ea-scroll" tabindex="0" role="group" aria-label="{escape(texts.PAPER_KEYS)}">{svg}</div></figure>'
+        for caption, svg in sheets
+    )
+    below = f'<p class="ea-note">{escape(note)}</p>' if note else ""
+    return f'<div class="ea-papers" data-count="{len(sheets)}">{figures}</div>{below}'
 
 
-def _explain(evidence_id: str, document: Document) -> str:
-    kind, _, name = evidence_id.partition(":")
-    if kind == "M" and name in (document.get("measurements") or {}):
-        item = document["measurements"][name]
-        return f"{_label(name)}: {_number(item['value'], item['unit'])}; {_measured_title(item)}"
-    if kind == "F":
-        for finding in document.get("findings") or []:
-            if finding["code"] == name:
-                return f"{finding['name']}: {finding['state']}, probability {finding['probability']:.2f}"
-    return evidence_id
-
-
-def _lines(lines: Iterable[Document], document: Document) -> str:
-    """Sentences with the ids that they rest on."""
-    items = "".join(f"<li>{escape(line['text'])} {_evidence(line['evidence'], document)}</li>" for line in lines)
-    return f"<ul>{items}</ul>" if items else ""
+# Draft -----------------------------------------------------------------------------------------------------------------
 
 
 def _plain(sentences: Iterable[str]) -> str:
@@ -167,71 +117,144 @@ def _critical(document: Document) -> str:
     if not remarks:
         return ""
     rows = "".join(
-        f'<li title="{escape(item["citation"])}">{escape(item["text"])} {_evidence(item["evidence"], document)}</li>'
+        f'<li title="{escape(item["citation"])}">{escape(item["text"])} {chips(item["evidence"], document)}</li>'
         for item in remarks
     )
     return f'<div class="ea-box ea-critical"><b>{escape(texts.CRITICAL)}</b><ul>{rows}</ul></div>'
 
 
-def document_html(document: Document) -> str:
-    """The draft, or the referral with critical remarks and its reasons in front of what is known all the same."""
-    referral = document["status"] == "referral"
+def _referral(document: Document) -> str:
+    """The head of a referral, as a letter has it: whom it goes to, and why."""
+    return (
+        f'<section class="ea-box ea-referral" role="region" aria-label="{escape(texts.REFERRAL_LEAD)}">'
+        f'<h3>{escape(texts.REFERRAL_LEAD)}</h3><dl><div><dt>{escape(texts.WHO_LOOKS)}</dt>'
+        f'<dd>{escape(document["who_should_look"])}</dd></div><div><dt>{escape(texts.REASON)}</dt>'
+        f'<dd>{_plain(document["reasons"])}</dd></div></dl></section>'
+    )
+
+
+def _tool(what: str, key: str, label: str, sign: str, text: str, *, pressed: bool | None = None) -> str:
+    held = "" if pressed is None else f' aria-pressed="{"true" if pressed else "false"}"'
+    return (
+        f'<button type="button" id="s-{escape(key)}-{what}" data-edit="{what}" data-key="{escape(key)}"{held}'
+        f' aria-label="{escape(label)}: {escape(text)}" title="{escape(label)}">{sign}</button>'
+    )
+
+
+def _row(row: Row, document: Document, closed: bool) -> str:
+    """One sentence: its words (press them for the evidence), its evidence ids, and what can be done with it."""
+    words = (
+        f'<button type="button" class="ea-words" id="s-{escape(row.key)}-words" data-sentence="{escape(row.key)}">'
+        f"{escape(row.text)}</button>"
+    )
+    was = ""
+    if row.state == CHANGED:
+        was = f'<span class="ea-was">{escape(texts.DRAFTED_AS)} <del>{escape(row.drafted)}</del></span>'
+    tools = ""
+    if not closed:
+        accept = _tool("accept", row.key, texts.ACCEPT, "✓", row.text, pressed=row.state == ACCEPTED)
+        accept = "" if row.state == ADDED else accept
+        reject = _tool("reject", row.key, texts.REJECT, "✕", row.text, pressed=row.state == REJECTED)
+        tools = f'<span class="ea-tools-of">{accept}{_tool("change", row.key, texts.CHANGE, "✎", row.text)}{reject}</span>'
+    state = _STATE_WORDS[row.state]
+    mark = "" if row.state == DRAFTED else f'<span class="ea-state">{escape(state)}</span>'
+    return (
+        f'<li class="ea-s" data-state="{row.state}" data-key="{escape(row.key)}">'
+        f'<div class="ea-said">{words} {chips(row.evidence, document)}{mark}{was}</div>{tools}</li>'
+    )
+
+
+def _add_form() -> str:
+    """A sentence of the reader's own."""
+    sections = "".join(
+        f'<option value="{escape(name)}">{escape(name[0].upper() + name[1:])}</option>' for name in SIGNED_SECTIONS
+    )
+    return (
+        f'<div class="ea-add"><label for="add-text">{escape(texts.ADD_SENTENCE)}</label><div class="ea-line">'
+        f'<input id="add-text" type="text" maxlength="1000" autocomplete="off"><select id="add-section"'
+        f' aria-label="{escape(texts.INTO_SECTION)}">{sections}</select>'
+        f'<button type="button" class="ea-small" id="add-go" data-edit="add" data-key="">{escape(texts.ADD)}</button></div></div>'
+    )
+
+
+def document_html(report: SignedReport) -> str:
+    """The draft or the referral with its state, critical remarks in front, and every sentence open to judgement until signed."""
+    document = report.document
+    referral, closed = document["status"] == "referral", report.signed is not None
     quality = document["quality"]
-    parts = [_critical(document)]
+    state = "signed" if closed else "unconfirmed"
+    parts = [
+        f'<div class="ea-box ea-draft" data-state="{state}"><b>{escape(report.state)}</b> {escape(_remaining(report))}</div>',
+        _critical(document),
+    ]
     if referral:
-        who = f"<p>{escape(texts.WHO_LOOKS)} {escape(document['who_should_look'])}.</p>"
-        reasons = _plain(document["reasons"])
-        lead = escape(texts.REFERRAL_LEAD)
-        parts.append(f'<div class="ea-box ea-referral" role="alert"><b>{lead}</b>{reasons}{who}</div>')
-    else:
-        parts.append(f'<div class="ea-box ea-draft"><b>{escape(texts.BANNER)}</b> {escape(texts.TO_REVIEW)}</div>')
+        parts.append(_referral(document))
     # A recording that is referred for its quality has said so already.
     remarks = [sentence for sentence in quality["reasons"] if sentence not in document["reasons"]]
     if remarks:
         verdict = escape(texts.RECORDING_IS.format(quality["verdict"]))
-        parts.append(f'<div class="ea-box ea-quality"><b>{verdict}</b>{_plain(remarks)}</div>')
-    impression = _lines(document["impression"], document)
-    if impression:
-        heading = texts.KNOWN_ALL_THE_SAME if referral else texts.IMPRESSION
-        parts.append(f'<h3>{escape(heading)}</h3><div class="ea-impression">{impression}</div>')
-    for name, lines in document["sections"].items():
-        # Shown above already: the impression, and what the boxes say.
-        if not lines or name in ("impression", "referral") or (name == "quality" and quality["reasons"]):
-            continue
-        body, heading = _lines(lines, document), escape(name[0].upper() + name[1:])
-        if name == "not assessed":
-            parts.append(f'<details class="ea-more"><summary>{heading} ({len(lines)})</summary>{body}</details>')
-        else:
-            parts.append(f"<h4>{heading}</h4>{body}")
+        parts.append(f'<div class="ea-box ea-quality"><b>{verdict}.</b>{_plain(remarks)}</div>')
+    if referral:
+        parts.append(f"<h3>{escape(texts.KNOWN_ALL_THE_SAME)}</h3>")
+    for name, rows in report.edition.rows():
+        heading = escape(name[0].upper() + name[1:])
+        level = "h3" if name == "impression" and not referral else "h4"
+        items = "".join(_row(row, document, closed) for row in rows)
+        kind = "ea-sentences ea-impression" if name == "impression" else "ea-sentences"
+        parts.append(f'<{level}>{heading}</{level}><ul class="{kind}">{items}</ul>')
+    if not closed:
+        parts.append(_add_form())
+    parts.append(_not_judged(document))
     conflicts = document.get("conflicts") or []
     if conflicts:
-        rows = "".join(
-            f'<li title="{escape(c["citation"])}">{escape(c["text"])} {_evidence([c["id"], *c["items"]], document)}</li>'
+        rows_of = "".join(
+            f'<li title="{escape(c["citation"])}">{escape(c["text"])} {chips([c["id"], *c["items"]], document)}</li>'
             for c in conflicts
         )
-        parts.append(f"<h4>{escape(texts.CONFLICTS)}</h4><ul>{rows}</ul>")
+        parts.append(f"<h4>{escape(texts.CONFLICTS)}</h4><ul>{rows_of}</ul>")
     if document.get("research"):
         parts.append(f"<h4>{escape(texts.RESEARCH)}</h4>{_plain(item['text'] for item in document['research'])}")
     if document.get("limits"):
         parts.append(f"<h4>{escape(texts.LIMITS)}</h4>{_plain(document['limits'])}")
-    return f'<div class="ea-document" data-status="{escape(document["status"])}">{"".join(parts)}</div>'
+    status = escape(document["status"])
+    return f'<div class="ea-document" data-status="{status}" data-signed="{str(closed).lower()}">{"".join(parts)}</div>'
 
 
-def cases_html(document: Document) -> str:
-    """Similar past cases with what was stated of them."""
-    cases = document.get("cases") or []
-    if not cases:
+def _remaining(report: SignedReport) -> str:
+    if report.signed is not None:
         return ""
-    rows = "".join(_case_row(case) for case in cases)
-    head = "<tr><th>case</th><th>alike</th><th>age</th><th>sex</th><th>stated then</th></tr>"
-    return f'<h3>Similar past cases</h3><table class="ea-table">{head}{rows}</table>'
+    left = report.edition.open
+    return f"{texts.TO_REVIEW} {texts.LEFT.format(left) if left else texts.ALL_JUDGED}"
 
 
-def _case_row(case: Document) -> str:
-    age = "?" if case.get("age_years") is None else f"{case['age_years']:.0f}"
-    codes = ", ".join(sorted(case.get("statements") or {}, key=lambda code: -float(case["statements"][code])))
+def _not_judged(document: Document) -> str:
+    """What could not be judged and what was not assessed, by name: silence is no absence."""
+    out = []
+    for state, heading in (("undetermined", texts.CANNOT_BE_JUDGED), ("not assessed", texts.NOT_ASSESSED)):
+        names = [f["name"] for f in document.get("findings") or () if f["state"] == state]
+        if names:
+            summary = f"<summary>{escape(heading)} ({len(names)})</summary>"
+            out.append(f'<details class="ea-more">{summary}<p>{escape(", ".join(names))}.</p></details>')
+    return "".join(out)
+
+
+def sign_html(report: SignedReport) -> str:
+    """The form to sign and to take the report away. The label's field lives in the browser alone: it is sent with a signature or
+    an export, printed, and kept by nobody."""
+    signed = report.signed
+    done = "" if signed is None else texts.SIGNED_BY.format(name=signed.name, at=when(signed.at))
     return (
-        f'<tr title="{escape(str(case.get("where", "")))}"><td><code>{escape(case["id"])}</code></td>'
-        f'<td class="ea-num">{case["similarity"]:.2f}</td><td class="ea-num">{age}</td><td>{escape(case.get("sex") or "?")}</td>'
-        f"<td>{escape(codes)}</td></tr>"
+        f'<section class="ea-sign" aria-label="{escape(texts.SIGN_OFF)}" data-draft="{escape(report.draft_id)}">'
+        f"<h3>{escape(texts.SIGN_OFF)}</h3><div class='ea-line'>"
+        f'<label>{escape(texts.YOUR_NAME)}<input id="signer" type="text" maxlength="100" autocomplete="name"></label>'
+        f'<label>{escape(texts.PATIENT_LABEL)}<input id="label" type="text" maxlength="{MAX_LABEL}" autocomplete="off"'
+        f' aria-describedby="label-note"></label>'
+        f'<button type="button" class="ea-primary" id="sign" data-hand="sign">{escape(texts.SIGN)}</button></div>'
+        f'<p class="ea-note" id="label-note">{escape(texts.LABEL_NOTE)}</p>'
+        f'<div class="ea-line" role="group" aria-label="{escape(texts.EXPORT)}"><span>{escape(texts.EXPORT)}</span>'
+        + "".join(
+            f'<button type="button" class="ea-small" data-hand="{kind}" id="export-{kind}">{escape(words)}</button>'
+            for kind, words in texts.EXPORTS
+        )
+        + f"</div><p class='ea-note' id='signed-note' role='status'>{escape(done)}</p></section>"
     )

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from fastapi import FastAPI, File, Form, Request, UploadFile
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from starlette.concurrency import run_in_threadpool
+import anyio
+from fastapi import Depends, FastAPI, File, Form, UploadFile
+from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
 from encoders.ecg import ECG
-from encoders.errors import ArtefactError, InputError, QueryError
+from encoders.errors import InputError, QueryError
+from encoders.leadsets import wanted_leads, with_limb_leads
+from ui.access import NOTHING, Access, Sessions, needs
+from ui.apidocs import docs_html
+from ui.audit import Actor, AuditStore
+from ui.audit_routes import add_audit_routes
 from ui.demo import PREFIX, resolve
 from ui.desk import Desk
+from ui.draft_routes import add_draft_routes, state_json
+from ui.examples import EXAMPLE_DRAFTED, EXAMPLE_HEALTH, EXAMPLE_MEASUREMENTS
 from ui.health import health
+from ui.keys import KeyFile
+from ui.limits import Limits, Rates
+from ui.problems import TOO_LONG, add_handlers, responses
 from ui.shield import Shield
+from ui.signin import add_sign_in, sign_in_html
 from ui.texts import EXAMPLE_ANSWER, EXAMPLE_CASES, EXAMPLE_REPORT, INTENDED_USE, SERVICE_DESCRIPTION
-from ui.uploads import MAX_UPLOAD_BYTES, Upload, recordings_in, stored
+from ui.uploads import Upload, recordings_in, stored
 
 if TYPE_CHECKING:
     from assistant import Assistant
@@ -28,24 +37,11 @@ if TYPE_CHECKING:
 __all__ = ["create_app", "read_recordings"]
 
 T = TypeVar("T")
-_LOG = logging.getLogger("ecg-assistant")
 MAX_CASES = 1000
 MAX_QUESTION = 2000
-
-
-def _error(status: int, sentence: str) -> dict[str, Any]:
-    return {"description": sentence, "content": {"application/json": {"example": {"error": sentence}}}}
-
-
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    413: _error(413, "The upload is larger than 20 MB; send one recording of up to a few minutes."),
-    422: _error(422, "The file is empty; send a whole recording (WFDB, EDF, DICOM, XML, SCP-ECG, CSV or NumPy)."),
-    503: _error(503, "The encoder weights are missing; reinstall."),
-}
-
-
-def _responses(example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
-    return {200: {"content": {"application/json": {"example": example}}}, **_ERRORS}
+QUESTION = "About findings, measurements, quality, similar cases or, with two recordings, their change."
+TEXT = "The case in words, instead of a recording."
+WHERE = "A condition that cases must meet."
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,11 @@ class _About:
 
 
 Files = Annotated[
-    list[UploadFile] | None, File(description="The recording; a WFDB record is two files or more (.hea and .dat).")
+    list[UploadFile] | None,
+    File(
+        description="The recording: WFDB (.hea with its .dat or .mat, two files or more), EDF, DICOM, MUSE XML, Philips XML, HL7"
+        " aECG, SCP-ECG, CSV or NumPy; its content decides which."
+    ),
 ]
 Demo = Annotated[
     list[str] | None, Form(description="A built-in demo recording instead of files, e.g. af.", examples=[["af"]])
@@ -87,10 +87,13 @@ def read_recordings(uploads: Sequence[Upload], demos: Sequence[str], about: _Abo
                     )
             except InputError as error:
                 raise type(error)(str(error).replace(f"{folder}/", "").replace(str(folder), "the upload")) from None
-    return ecgs
+    # As the assistant reads them, so that one recording has one hash in reports, answers and audit.
+    return [with_limb_leads(ecg) for ecg in ecgs]
 
 
-def _about(age: float | None, sex: str | None, fs_hz: float | None, unit: str | None) -> _About:
+def _about(
+    age: Age = None, sex: Sex = None, fs_hz: Rate = None, unit: Unit = None
+) -> _About:
     return _About(age, sex or None, fs_hz, unit or None)
 
 
@@ -98,31 +101,34 @@ async def _uploads(files: Sequence[UploadFile] | None) -> list[Upload]:
     return [Upload(file.filename or "", await file.read()) for file in files or () if file.filename or file.size]
 
 
-def create_app(
-    assistant: Assistant | None = None,
-    *,
-    load: Callable[[], Assistant] | None = None,
-    page: bool = True,
-    hosts: tuple[str, ...] | None = None,
-    max_upload_bytes: int = MAX_UPLOAD_BYTES,
-) -> FastAPI:
-    """The application: /v1 and, where ``page``, the Gradio page at /.
+class _Desktop:
+    """Work of the service: a place in the queue, a turn with the assistant, a limit of time, an entry in the audit store."""
 
-    ``assistant`` is used as it is; otherwise ``load`` (default: ``Assistant.load``) makes one at the first request.
-    ``hosts``: names that this server answers to, None for all.
-    """
-    desk = Desk(assistant, load)
-    app = FastAPI(
-        title="ECG assistant", description=SERVICE_DESCRIPTION, version=str(health(desk)["version"]),
-        docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json",
-    )  # fmt: skip
-    app.add_middleware(Shield, max_bytes=max_upload_bytes, hosts=hosts)
-    _add_error_handlers(app)
+    def __init__(self, desk: Desk, limits: Limits) -> None:
+        self.desk, self.limits = desk, limits
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Runs blocking work in a thread; 504 where it takes too long (what it does then comes to nothing)."""
+
+        def in_its_place() -> T:
+            with self.desk.place():
+                return work()
+
+        try:
+            with anyio.fail_after(self.limits.work_s):
+                return await anyio.to_thread.run_sync(in_its_place, abandon_on_cancel=True)
+        except TimeoutError:
+            raise HTTPException(504, TOO_LONG.format(self.limits.work_s)) from None
+
+    def in_turn(self, work: Callable[[Assistant], T]) -> T:
+        """Does the work when its turn comes; 429 where that takes half of the time, so that the rest is enough to do it."""
+        return self.desk.with_assistant(work, self.limits.work_s / 2)
 
     async def with_recordings(
-        files: Sequence[UploadFile] | None, demos: Sequence[str] | None, about: _About, most: int,
+        self, files: Sequence[UploadFile] | None, demos: Sequence[str] | None, about: _About, most: int,
         work: Callable[[Assistant, list[ECG]], T],
     ) -> T:  # fmt: skip
+        """Runs the work with the recordings of a request; 422 where there is none, or more than ``most``."""
         uploads = await _uploads(files)
 
         def all_of_it() -> T:
@@ -132,57 +138,54 @@ def create_app(
                 raise QueryError(
                     f"The request holds {len(ecgs)} recordings; send {allowed}, as files (.hea with its .dat) or as demo."
                 )
-            return desk.with_assistant(lambda loaded: work(loaded, ecgs))
+            return self.in_turn(lambda loaded: work(loaded, ecgs))
 
-        return await run_in_threadpool(all_of_it)
+        return await self.run(all_of_it)
 
-    @app.post("/v1/reports", summary="Draft a report of one recording, or refer it", responses=_responses(EXAMPLE_REPORT))
-    async def reports(
-        files: Files = None, demo: Demo = None, age: Age = None, sex: Sex = None, fs_hz: Rate = None, unit: Unit = None,
-        k: Annotated[int, Form(ge=0, le=MAX_CASES, description="Similar cases to look up.")] = 10,
-    ) -> JSONResponse:  # fmt: skip
-        result = await with_recordings(
-            files, demo, _about(age, sex, fs_hz, unit), 1, lambda loaded, ecgs: loaded.report(ecgs[0], k=k).to_json()
-        )
-        return JSONResponse(result)
 
-    @app.post("/v1/answers", summary="Answer a question about one or two recordings", responses=_responses(EXAMPLE_ANSWER))
-    async def answers(
-        question: Annotated[str, Form(min_length=1, max_length=MAX_QUESTION, examples=["What is the QRS duration?"])],
-        files: Files = None, demo: Demo = None, age: Age = None, sex: Sex = None, fs_hz: Rate = None, unit: Unit = None,
-    ) -> JSONResponse:  # fmt: skip
-        result = await with_recordings(
-            files, demo, _about(age, sex, fs_hz, unit), 2, lambda loaded, ecgs: loaded.ask(ecgs, question).to_json()
-        )
-        return JSONResponse(result)
+def create_app(
+    assistant: Assistant | None = None,
+    *,
+    load: Callable[[], Assistant] | None = None,
+    page: bool = True,
+    hosts: tuple[str, ...] | None = None,
+    keys: KeyFile | None = None,
+    audit: AuditStore | None = None,
+    limits: Limits | None = None,
+) -> FastAPI:
+    """The application: /v1 and, where ``page``, the Gradio page at /.
 
-    @app.post("/v1/cases/search", summary="Past cases like a recording or a description", responses=_responses(EXAMPLE_CASES))
-    async def cases_search(
-        files: Files = None, demo: Demo = None,
-        text: Annotated[str | None, Form(max_length=MAX_QUESTION, examples=["left bundle branch block"])] = None,
-        k: Annotated[int, Form(ge=1, le=MAX_CASES)] = 10,
-        where: Annotated[str | None, Form(max_length=MAX_QUESTION, examples=["age>60 and sex=F"])] = None,
-        age: Age = None, sex: Sex = None, fs_hz: Rate = None, unit: Unit = None,
-    ) -> JSONResponse:  # fmt: skip
-        if text and text.strip():
-            if files or demo:
-                raise QueryError("The request holds a text and a recording; send one of them.")
-            words = text.strip()
-            found = await run_in_threadpool(
-                desk.with_assistant, lambda loaded: loaded.library.search_text(words, k, where=where or None)
-            )
-        else:
-            found = await with_recordings(
-                files, demo, _about(age, sex, fs_hz, unit), 1,
-                lambda loaded, ecgs: loaded.library.search(
-                    loaded.encoder.encode(ecgs)[0].embedding, k, where=where or None
-                ),
-            )  # fmt: skip
-        return JSONResponse({"cases": [case.to_json() for case in found], "k": k, "where": where or None})
+    ``assistant`` is used as it is; otherwise ``load`` (default: ``Assistant.load``) makes one at the first request.
+    ``hosts``: names that this server answers to, None for all. ``keys``: who may use it, None for everyone who reaches it.
+    ``audit``: where it is written down, None for a store in memory.
+    """
+    granted = limits or Limits()
+    desk = Desk(assistant, load, audit=audit, max_waiting=granted.waiting)
+    sessions = Sessions()
+    app = FastAPI(
+        title="ECG assistant", description=SERVICE_DESCRIPTION, version=str(health(desk)["version"]),
+        docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json", redirect_slashes=False,
+        form_limits={"max_files": granted.files, "max_fields": granted.fields, "max_part_size": granted.form_bytes},
+    )  # fmt: skip
+    # The last one added is met first.
+    app.add_middleware(
+        Access, keys=keys, sessions=sessions, sign_in=sign_in_html().encode(), limits=granted, rates=Rates()
+    )
+    app.add_middleware(Shield, limits=granted, hosts=hosts)
+    add_handlers(app)
+    _add_work(app, desk, _Desktop(desk, granted))
+    add_draft_routes(app, desk)
+    add_audit_routes(app, desk)
+    if keys is not None:
+        add_sign_in(app, keys, sessions, desk.audit)
 
-    @app.get("/v1/health", summary="Versions and artefact hashes; loads nothing")
-    async def health_of() -> JSONResponse:
-        return JSONResponse({**health(desk), "intended_use": INTENDED_USE})
+    @app.get("/v1/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(docs_html(app.openapi()))
+
+    @app.api_route("/v1/{rest:path}", include_in_schema=False, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+    async def nothing_else(rest: str) -> JSONResponse:
+        raise HTTPException(404, NOTHING)
 
     if page:
         from ui.page import mount
@@ -191,33 +194,110 @@ def create_app(
     return app
 
 
-def _add_error_handlers(app: FastAPI) -> None:
-    """Every error leaves as {"error": one sentence}; none holds a path or a traceback."""
+def _add_work(app: FastAPI, desk: Desk, desktop: _Desktop) -> None:
+    """Reports, answers, measurements, cases and health."""
 
-    def sentence(status: int, text: str) -> JSONResponse:
-        return JSONResponse({"error": " ".join(text.split())}, status_code=status)
+    @app.post(
+        "/v1/reports", summary="Draft a report of one recording, or refer it",
+        responses=responses({**EXAMPLE_REPORT, **EXAMPLE_DRAFTED}, 408, 413, 422, 503, 504),
+    )  # fmt: skip
+    async def reports(
+        actor: Annotated[Actor, needs("reports")], about: Annotated[_About, Depends(_about)],
+        files: Files = None, demo: Demo = None,
+        k: Annotated[int, Form(ge=0, le=MAX_CASES, description="Similar cases to look up.")] = 10,
+    ) -> JSONResponse:  # fmt: skip
+        """A draft is unconfirmed until it is signed. It comes with a `draft_id` and, as `to_sign`, the sentences to decide."""
 
-    @app.exception_handler(InputError)
-    async def of_input(_: Request, error: InputError) -> JSONResponse:
-        return sentence(422, str(error))
+        def work(loaded: Assistant, ecgs: list[ECG]) -> dict[str, Any]:
+            document = loaded.report(ecgs[0], k=k).to_json()
+            entry = desk.audit.record("report", actor, recordings=[ecgs[0].content_hash()], document=document)
+            recorded = desk.audit.draft(entry.id)
+            return {**document, **({} if recorded is None else state_json(recorded))}
 
-    @app.exception_handler(ArtefactError)
-    async def of_artefact(_: Request, error: ArtefactError) -> JSONResponse:
-        return sentence(503, str(error))
+        return JSONResponse(await desktop.with_recordings(files, demo, about, 1, work))
 
-    @app.exception_handler(RequestValidationError)
-    async def of_form(_: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"][1:]) or "form"
-        why = str(first["msg"])
-        return sentence(422, f"The field {field!r} is not accepted: {why[:1].lower()}{why[1:]}; see /v1/openapi.json.")
+    @app.post(
+        "/v1/answers", summary="Answer a question about one or two recordings",
+        responses=responses(EXAMPLE_ANSWER, 408, 413, 422, 503, 504),
+    )  # fmt: skip
+    async def answers(
+        actor: Annotated[Actor, needs("answers")], about: Annotated[_About, Depends(_about)],
+        question: Annotated[
+            str, Form(min_length=1, max_length=MAX_QUESTION, examples=["What is the QRS duration?"], description=QUESTION)
+        ],
+        files: Files = None, demo: Demo = None,
+    ) -> JSONResponse:  # fmt: skip
+        """Of two recordings the earlier one comes first. The question is kept; do not write names into it."""
 
-    @app.exception_handler(HTTPException)
-    async def of_http(_: Request, error: HTTPException) -> JSONResponse:
-        return sentence(error.status_code, str(error.detail))
+        def work(loaded: Assistant, ecgs: list[ECG]) -> dict[str, Any]:
+            document = loaded.ask(ecgs, question).to_json()
+            hashes = [ecg.content_hash() for ecg in ecgs]
+            desk.audit.record(
+                "question", actor, recordings=hashes, asked=question, document=document, versions=loaded.versions()
+            )
+            return document
 
-    @app.exception_handler(Exception)
-    async def of_anything(_: Request, error: Exception) -> JSONResponse:
-        # Kind only: a message could hold a path or a piece of the recording.
-        _LOG.error("unforeseen %s", type(error).__name__)
-        return sentence(500, "Something went wrong on the server's side; the recording was not judged, try again or report it.")
+        return JSONResponse(await desktop.with_recordings(files, demo, about, 2, work))
+
+    @app.post(
+        "/v1/measurements", summary="Measure one recording, without any finding",
+        responses=responses(EXAMPLE_MEASUREMENTS, 408, 413, 422, 503, 504),
+    )  # fmt: skip
+    async def measurements(
+        actor: Annotated[Actor, needs("measurements")], about: Annotated[_About, Depends(_about)],
+        files: Files = None, demo: Demo = None,
+    ) -> JSONResponse:  # fmt: skip
+        """Quality, rate, intervals, axes, voltages and ST levels; each value with its reliability, missing ones as null."""
+
+        def work(loaded: Assistant, ecgs: list[ECG]) -> dict[str, Any]:
+            from encoders.gate import check
+            from encoders.measure import measure
+
+            ecg, recording = ecgs[0], ecgs[0].content_hash()
+            quality = check(ecg, wanted=wanted_leads(ecg.leads))
+            document = {"recording": recording, "quality": quality.to_json(), "measurements": measure(ecg).to_json()}
+            desk.audit.record("measure", actor, recordings=[recording], kind="measurements", versions=loaded.versions())
+            return document
+
+        return JSONResponse(await desktop.with_recordings(files, demo, about, 1, work))
+
+    @app.post(
+        "/v1/cases/search", summary="Past cases like a recording or a description",
+        responses=responses(EXAMPLE_CASES, 408, 413, 422, 503, 504),
+    )  # fmt: skip
+    async def cases_search(
+        actor: Annotated[Actor, needs("cases")], about: Annotated[_About, Depends(_about)],
+        files: Files = None, demo: Demo = None,
+        text: Annotated[
+            str | None, Form(max_length=MAX_QUESTION, examples=["left bundle branch block"], description=TEXT)
+        ] = None,
+        k: Annotated[int, Form(ge=1, le=MAX_CASES, description="How many cases.")] = 10,
+        where: Annotated[str | None, Form(max_length=MAX_QUESTION, examples=["age>60 and sex=F"], description=WHERE)] = None,
+    ) -> JSONResponse:  # fmt: skip
+        """Either a recording or a text, with conditions on age, sex, statements and measurements in `where`."""
+
+        def written(loaded: Assistant, hashes: list[str], asked: str) -> None:
+            desk.audit.record("search", actor, recordings=hashes, asked=asked, kind="cases", versions=loaded.versions())
+
+        def by_text(loaded: Assistant, words: str) -> Any:
+            found = loaded.library.search_text(words, k, where=where or None)
+            written(loaded, [], f"{words} {where or ''}")
+            return found
+
+        def by_recording(loaded: Assistant, ecgs: list[ECG]) -> Any:
+            found = loaded.library.search(loaded.encoder.encode(ecgs)[0].embedding, k, where=where or None)
+            written(loaded, [ecgs[0].content_hash()], where or "")
+            return found
+
+        if text and text.strip():
+            if files or demo:
+                raise QueryError("The request holds a text and a recording; send one of them.")
+            words = text.strip()
+            found = await desktop.run(lambda: desktop.in_turn(lambda loaded: by_text(loaded, words)))
+        else:
+            found = await desktop.with_recordings(files, demo, about, 1, by_recording)
+        return JSONResponse({"cases": [case.to_json() for case in found], "k": k, "where": where or None})
+
+    @app.get("/v1/health", summary="Versions and artefact hashes; loads nothing", responses=responses(EXAMPLE_HEALTH))
+    async def health_of(actor: Annotated[Actor, needs("health")]) -> JSONResponse:
+        return JSONResponse({**health(desk), "intended_use": INTENDED_USE})

@@ -8,6 +8,7 @@ beats without marks.
 ``--weights FOLDER …`` uses these delineation weights, each on the recordings that its card names as held out: cross-validated
 figures. Without it the shipped weights are used, which have seen every recording here. ``--fs`` decimates first;
 ``--leads II`` keeps only these leads. ``--neurokit PYTHON`` adds NeuroKit2's dwt and prominence, run by a Python that has it.
+``--out FILE`` writes what was pooled over the leads as JSON, for the card of the weights.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ WAVES = ("P", "QRS", "T")
 BOUNDARIES = ("P on", "P off", "QRS on", "QRS off", "T on", "T off")
 #: Per lead and wave: rows of onset, peak, offset in samples of the file.
 Marks = dict[str, np.ndarray]
+#: Name of a figure to its value, as JSON takes it.
+Figures = dict[str, object]
 
 
 def matched(reference: np.ndarray, found: np.ndarray, tolerance: float) -> list[tuple[int, int]]:
@@ -88,6 +91,17 @@ class Tally:
         for name, values in other.errors.items():
             self.errors[name] += values
 
+    def figures(self) -> Figures:
+        """Sensitivity and PPV in %, mean and SD of the boundary errors in ms."""
+        out: Figures = {}
+        for wave in WAVES:
+            rates = (self.hit[wave] / max(self.hit[wave] + count[wave], 1) for count in (self.miss, self.extra))
+            out[f"{wave} sensitivity/PPV, %"] = [round(100 * rate, 2) for rate in rates]
+        for name in BOUNDARIES:
+            e = np.array(self.errors[name] or [np.nan])
+            out[f"{name} mean/SD, ms"] = [round(float(e.mean()), 1), round(float(e.std()), 1)]
+        return out
+
     def row(self) -> str:
         rates = []
         for wave in WAVES:
@@ -131,8 +145,8 @@ def lead_marks(found: Delineation | None, leads: tuple[str, ...]) -> list[Marks]
     return out
 
 
-def report(title: str, records: list[Annotated], leads: tuple[str, ...], found: dict[str, list[Marks]], fs: float) -> None:
-    """Prints the table of one method."""
+def report(title: str, records: list[Annotated], leads: tuple[str, ...], found: dict[str, list[Marks]], fs: float) -> Figures:
+    """Prints the table of one method; returns what is pooled over the leads."""
     each = {lead: Tally() for lead in leads}
     errors: dict[str, list[float]] = {"PR": [], "QRS": [], "QT": []}
     absent = dict.fromkeys(errors, 0)
@@ -154,12 +168,15 @@ def report(title: str, records: list[Annotated], leads: tuple[str, ...], found: 
         total.merge(tally)
         print(f"{lead:5s} {tally.row()}")
     print(f"all   {total.row()}")
+    figures = total.figures()
     for name, values in errors.items():
         e = np.array(values or [np.nan])
         print(
             f"  {name:3s} mean absolute error {np.abs(e).mean():5.1f} ms, mean {e.mean():+5.1f},"
             f" P95 {np.percentile(np.abs(e), 95):5.1f}, n {len(values)}, not given {absent[name]}"
         )
+        figures[f"{name} mean absolute error, ms"] = round(float(np.abs(e).mean()), 1)
+    return {"what": f"{title}, {len(records)} recordings, {fs:g} Hz, leads {' '.join(leads)}", **figures}
 
 
 def at_rate(r: Annotated, leads: tuple[str, ...], fs: float) -> np.ndarray:
@@ -173,10 +190,10 @@ def at_rate(r: Annotated, leads: tuple[str, ...], fs: float) -> np.ndarray:
 
 def ours(
     records: list[Annotated], leads: tuple[str, ...], fs: float, network_of: Callable[[str], SegmentNetwork | None]
-) -> dict[str, list[Marks]]:
-    """Our marks, with the share of recordings that get a PR although no P is annotated, and the time taken."""
+) -> tuple[dict[str, list[Marks]], Figures]:
+    """Our marks, the share of recordings that get a PR, or any P wave, although no P is annotated, and the time taken."""
     found: dict[str, list[Marks]] = {}
-    given = without = refused = with_p = 0
+    given = seen = without = refused = with_p = 0
     spent = 0.0
     for r in records:
         ecg = ECG(at_rate(r, leads, fs).astype(np.float32), fs, leads)
@@ -189,12 +206,18 @@ def ours(
         if sum(len(m.waves["P"]) for m in r.marks) == 0:
             without += 1
             given += pr is not None
+            seen += result is not None and bool(result.has_p[result.regular].mean() > 0.5)
         else:
             with_p += 1
             refused += pr is None
-    print(f"\nPR given in {given} of {without} recordings without P, refused in {refused} of {with_p} with P (measure)")
+    print(f"\nPR given in {given} of {without} recordings without P, refused in {refused} of {with_p} with P (measure);")
+    print(f"P before most regular beats in {seen} of {without} recordings without P")
     print(f"delineation: {spent / len(records):.3f} s CPU per recording")
-    return found
+    return found, {
+        "PR given where there is no P": f"{given} of {without}",
+        "PR refused where there is P": f"{refused} of {with_p}",
+        "CPU per recording, s": round(spent / len(records), 3),
+    }
 
 
 def neurokit(python: str, method: str, records: list[Annotated], leads: tuple[str, ...], fs: float) -> dict[str, list[Marks]]:
@@ -219,6 +242,7 @@ def main() -> None:
     parser.add_argument("--fs", type=float, nargs="*", default=[500.0])
     parser.add_argument("--leads", default=",".join(STANDARD_LEADS))
     parser.add_argument("--neurokit", default="", help="a Python that has neurokit2")
+    parser.add_argument("--out", type=Path, help="write the pooled figures as JSON")
     args = parser.parse_args()
     records, leads = load_ludb(args.ludb), tuple(args.leads.split(","))
     by_name: dict[str, SegmentNetwork] = {}
@@ -228,11 +252,16 @@ def main() -> None:
         by_name.update(dict.fromkeys(card["held_out"], network))
     if by_name:
         records = [r for r in records if r.name in by_name]
+    figures: list[Figures] = []
     for fs in args.fs:
         title = "ours, out of fold" if by_name else "ours, shipped weights (seen in training)"
-        report(title, records, leads, ours(records, leads, fs, by_name.get), fs)
+        found, more = ours(records, leads, fs, by_name.get)
+        figures.append({**report(title, records, leads, found, fs), **more})
         for method in ("dwt", "prominence") if args.neurokit else ():
-            report(f"NeuroKit2 {method}", records, leads, neurokit(args.neurokit, method, records, leads, fs), fs)
+            found = neurokit(args.neurokit, method, records, leads, fs)
+            figures.append(report(f"NeuroKit2 {method}", records, leads, found, fs))
+    if args.out is not None:
+        args.out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -52,10 +52,13 @@ def test_a_flicker_is_no_wave_and_two_qrs_in_one_refractory_time_are_one() -> No
     assert [(e.kind, e.beat) for e in find_events(mean)] == [(2, 0)]
 
 
-def test_boundaries_lie_between_samples_where_the_lead_crosses_one_half() -> None:
+def test_boundaries_lie_between_samples_where_the_lead_crosses_its_share() -> None:
     leads = np.stack([_bumps(300, (100.3, 140.7)), _bumps(300, (95.5, 150.25)), np.zeros(300)])
-    on, off, top = place(leads, Event(2, 98, 145, 1.0, 0))
+    on, off, top = place(leads, Event(3, 98, 145, 1.0, 0))
     np.testing.assert_allclose(on[:2], (100.3, 95.5), atol=0.02)
+    # P and QRS onsets are taken higher up and set back, to the same place within a ms.
+    for kind in (1, 2):
+        np.testing.assert_allclose(place(leads, Event(kind, 98, 145, 1.0, 0))[0][:2], (100.3, 95.5), atol=0.5)
     np.testing.assert_allclose(off[:2], (140.7, 150.25), atol=0.02)
     assert top[2] == 0
 
@@ -101,14 +104,33 @@ def test_global_boundaries_enclose_most_of_the_leads(synthetic_ecg: Maker) -> No
 def test_neither_the_order_of_leads_nor_their_polarity_moves_a_beat(synthetic_ecg: Maker) -> None:
     ecg = synthetic_ecg()
     usual = delineate(ecg)
-    strange = tuple(f"X{k}" for k in range(12))
-    turned = delineate(ECG(ecg.signal_mv[::-1], ecg.fs_hz, strange))
+    turned = delineate(ECG(ecg.signal_mv[::-1], ecg.fs_hz, ecg.leads[::-1]))
     flipped = delineate(replace(ecg, signal_mv=-ecg.signal_mv))
     assert usual is not None and turned is not None and flipped is not None
     one = [w.onset for w in usual.fiducials.waves if w.lead == "II"]
-    other = [w.onset for w in turned.fiducials.waves if w.lead == "X10"]
+    other = [w.onset for w in turned.fiducials.waves if w.lead == "II"]
     np.testing.assert_allclose(one, other, atol=0.1)
     np.testing.assert_allclose(usual.centres_s, flipped.centres_s, atol=0.02)
+
+
+def test_leads_without_a_standard_name_have_their_waves_too(synthetic_ecg: Maker) -> None:
+    ecg = synthetic_ecg()
+    strange = delineate(ECG(ecg.signal_mv, ecg.fs_hz, tuple(f"X{k}" for k in range(12))))
+    assert strange is not None
+    middle = [w for w in strange.fiducials.waves if w.lead == "X1" and w.beat == 5]
+    assert [w.peak / ecg.fs_hz - 5.4 for w in middle] == pytest.approx([-0.15, 0.0, 0.27], abs=0.012)
+
+
+def test_a_pacing_spike_is_no_part_of_the_qrs(synthetic_ecg: Maker) -> None:
+    ecg = synthetic_ecg()
+    spiked = ecg.signal_mv.copy()
+    for beat in range(10):
+        spiked[:, int((beat + 0.4 - 0.075) * ecg.fs_hz)] += 1.0
+    usual, paced = delineate(ecg), delineate(replace(ecg, signal_mv=spiked))
+    assert usual is not None and paced is not None
+    assert usual.waves.qrs_on_ms is not None and paced.waves.qrs_on_ms is not None
+    assert len(paced.centres_s) == 10
+    assert paced.waves.qrs_on_ms == pytest.approx(usual.waves.qrs_on_ms, abs=12)
 
 
 @pytest.mark.parametrize("leads", [("II",), ("I", "V1"), ("I", "II", "III", "aVR", "aVL", "aVF")])
@@ -159,11 +181,12 @@ def _annotated(ecg: ECG, name: str) -> Annotated:
 
 def test_training_saves_what_it_loads_and_refuses_what_was_changed(synthetic_ecg: Maker, tmp_path: Path) -> None:
     from encoders.segment import SegmentConfig, load_segmenter, prepared, probabilities, save_segmenter
+    from encoders.segment_crops import CropConfig
     from encoders.segment_fit import FitConfig, fit_segmenter
 
     ecg = synthetic_ecg()
     small = SegmentConfig(widths=(4, 4, 4, 4, 4))
-    config = FitConfig(steps=3, rows=12, samples=512)
+    config = FitConfig(steps=3, rows=12, crop=CropConfig(samples=512, paced=0.5))
     network = fit_segmenter([_annotated(ecg, "1")], None, config, small)
     again = fit_segmenter([_annotated(ecg, "1")], None, config, small)
     for a, b in zip(network.state_dict().values(), again.state_dict().values(), strict=True):
@@ -171,7 +194,7 @@ def test_training_saves_what_it_loads_and_refuses_what_was_changed(synthetic_ecg
     save_segmenter(network, tmp_path, {"data": "test"})
     loaded = load_segmenter(tmp_path)
     x = prepared(ecg.signal_mv, ecg.fs_hz)
-    one, two = probabilities(network, [x])[0], probabilities(loaded, [x])[0]
+    one, two = (probabilities(n, [x], ecg.leads)[0] for n in (network, loaded))
     assert one.shape == (12, 4, 2500)
     np.testing.assert_allclose(one.sum(axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(one, two, atol=5e-3)
@@ -182,6 +205,36 @@ def test_training_saves_what_it_loads_and_refuses_what_was_changed(synthetic_ecg
     (tmp_path / "delineation.safetensors").unlink()
     with pytest.raises(ArtefactError, match="missing"):
         load_segmenter(tmp_path)
+
+
+def test_leads_are_known_by_name_in_any_case_and_others_are_unknown() -> None:
+    from encoders.segment import UNKNOWN_LEAD, lead_numbers
+
+    assert lead_numbers(("AVL", "v6", "I", "MLII")).tolist() == [4, 11, 0, UNKNOWN_LEAD]
+
+
+def test_a_crop_keeps_signal_targets_and_names_in_step(synthetic_ecg: Maker) -> None:
+    from encoders.segment import UNKNOWN_LEAD
+    from encoders.segment_crops import CropConfig, annotated, crop
+
+    marked = _annotated(synthetic_ecg(), "1")
+    boxes = np.zeros_like(marked.signal_mv)
+    for onset, _, offset in marked.marks[0].waves["QRS"]:
+        boxes[:, int(onset) : int(offset)] = 1.0
+    source = annotated(replace(marked, signal_mv=boxes))
+    rng, numbers, alike = np.random.default_rng(5), [], []
+    for _ in range(12):
+        config = CropConfig(samples=1024, p_less=0.0, paced=0.0)
+        x, target, mask, number = crop(source, np.array([1, 6, 10]), config, rng)
+        assert x.shape == (3, 1024) and target.shape == (3, 4, 1024) and mask.shape == (3, 1024)
+        np.testing.assert_allclose(target.sum(axis=1), 1, atol=1e-2)
+        # The boxes stand where the targets say QRS, in the lead with the least noise and wander.
+        size = x.std(axis=1) * target[:, 2].std(axis=1)
+        shared = np.abs(((x - x.mean(axis=1, keepdims=True)) * target[:, 2]).mean(axis=1))
+        alike.append((shared / np.maximum(size, 1e-9)).max())
+        numbers += number.tolist()
+    assert np.median(alike) > 0.8, alike
+    assert {1, 6, 10, UNKNOWN_LEAD} == set(numbers)
 
 
 def test_folds_share_no_recording_and_leave_none_out() -> None:

@@ -208,7 +208,8 @@ def test_no_canary_reaches_a_case_library(
         return Measurements(())
 
     done = build_from_folder(folder, tmp_path / "table.csv", encode, nothing, str(tmp_path / "lib"), "d" * 64, progress=False)
-    assert done.added == len(FORMATS), done.failed
+    # the same trace in two formats may come out sample for sample: that is one case, and said so
+    assert done.added + len(done.duplicates) == len(FORMATS), done.failed
     for file in (tmp_path / "lib").rglob("*"):
         if file.is_file():
             assert_clean(file.read_bytes().decode("latin-1"))

@@ -73,7 +73,7 @@ def test_a_folder_without_a_table(recordings: Path, tmp_path: Path) -> None:
     assert (again.added, again.skipped, len(again.failed)) == (0, 5, 1)
     write(recordings, "day1/r3", 7)  # recorded anew under the old name
     third = build_from_folder(recordings, None, encode, measure, out, ENCODER)
-    assert (third.added, third.skipped) == (1, 4)
+    assert (third.added, third.replaced, third.skipped) == (0, 1, 4)
     with pytest.raises(ArtefactError):
         build_from_folder(recordings, None, encode, measure, out, "f" * 64)
 
@@ -127,7 +127,12 @@ def test_every_format_of_a_folder_is_found(recordings: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("name,age\nx,3\n", "one named file"), ("file,id\na,1\nb,1\n", "twice"), ("file,age\n,3\n", "without a file"), ("", "CSV")],
+    [
+        ("name,age\nx,3\n", "one named file"),
+        ("file,age\n,3\n", "no row that can be used: row 2 names no file"),
+        ("", "none; one named file"),
+        ("file,age,age\nx,3,3\n", "'age' stands twice"),
+    ],
 )
 def test_a_table_that_cannot_be_used(recordings: Path, tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / "t.csv").write_text(text)

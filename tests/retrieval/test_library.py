@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from retrieval.phrases import PHRASES
 from retrieval.store import CaseRow, patient_key
 from retrieval.text import TEXT_DIM, WEIGHTS, TextEncoder
 from retrieval.textsearch import understand
-from retrieval.where import parse
+from retrieval.where import parse, to_predicate
 
 ENCODER = "b" * 64
 N = 80
@@ -143,10 +144,56 @@ def test_distance_to_the_known(library: CaseLibrary) -> None:
     assert library.nearest_distance(vectors()[:5]) == pytest.approx(1 - np.sort(every, axis=1)[:, -5:].mean(axis=1), abs=0.01)
 
 
-def test_what_neighbours_say() -> None:
-    cases = (Case("1", 0.9, statements={"SR": 0.0, "NORM": 80.0}), Case("2", 0.8, statements={"SR": 0.0}), Case("3", 0.7))
-    assert CaseLibrary.neighbours_say(cases) == {"SR": (2, 3), "NORM": (1, 3)}
-    assert CaseLibrary.neighbours_say(()) == {}
+# --- whatever is asked ------------------------------------------------------------------------------------------------
+
+
+def test_own_cases_and_twins_are_left_out_and_counted(library: CaseLibrary) -> None:
+    asked = vectors()[40]  # case 41 is the same recording; 40 to 43 are one patient's
+    found = library.find(embedding=asked, k=N, patient="10")
+    assert not {"40", "41", "42", "43"} & set(ids(found.cases)) and (found.own, found.duplicates) == (4, 0)
+    stranger = library.find(embedding=asked, k=N, patient="nobody")
+    assert not {"40", "41"} & set(ids(stranger.cases)) and (stranger.own, stranger.duplicates) == (0, 2)
+    everyone = library.find(embedding=asked, k=N, patient="10", include_own=True)
+    assert set(ids(everyone.cases)) == {str(i) for i in range(N)} and (everyone.own, everyone.duplicates) == (0, 0)
+    by_hash = library.find(embedding=vectors()[7], k=N, content_hash=f"{9:032x}" + "0" * 32)
+    assert not {"7", "9"} & set(ids(by_hash.cases)) and by_hash.duplicates == 3  # 7 itself, 9 by its hash, 41 by that of 40
+    few = library.find(embedding=vectors()[7], k=1)
+    assert few.duplicates == 1  # only what stood before the last one shown
+    # what neighbours say is said by others, whoever is shown
+    assert everyone.neighbours == found.neighbours and found.asked == 50
+
+
+def test_a_patient_s_own_cases_stay_out_of_words_and_conditions_too(library: CaseLibrary) -> None:
+    every = library.find(text="atrial fibrillation", k=N)
+    others = library.find(text="atrial fibrillation", k=N, patient="4")
+    assert set(ids(every.cases)) - set(ids(others.cases)) == {"16", "17"} and others.own == 2
+    listed = library.find(where="sex=F and age<40", k=N, patient="0")
+    assert ids(listed.cases) == ["4", "5", "6", "7", "16", "17", "18", "19"] and listed.own == 4
+    assert {case.found_by for case in listed.cases} == {"condition"}
+    assert len(library.find(where="age>0", k=3).cases) == 3
+    with pytest.raises(QueryError, match="Nothing is asked"):
+        library.find()
+
+
+def test_a_recording_and_words(library: CaseLibrary) -> None:
+    asked = vectors()[12]
+    found = library.find(embedding=asked, text="atrial fibrillation with left ventricular hypertrophy", k=N)
+    cosine = vectors() @ asked
+    share = {"0": 0.5, "1": 1.0, "4": 0.175, "5": 0.5}  # by what `rows` lists; round(share, 2) decides
+    score = {c.case_id: c.similarity + 0.7 * round(c.answers or 0, 2) for c in found.cases}
+    assert list(score.values()) == sorted(score.values(), reverse=True)
+    assert {c.case_id for c in found.cases} == {str(i) for i in range(N) if str(i % 8) in share} - {"12", "40"}
+    for case in found.cases:
+        assert case.similarity == pytest.approx(float(cosine[int(case.case_id)]), abs=0.01)
+        assert case.answers == pytest.approx(share[str(int(case.case_id) % 8)], abs=0.01) and case.found_by == "both"
+    assert found.query is not None and found.query.wanted == (("AFIB",), ("LVH",)) and found.asked == 50
+    few = library.find(embedding=asked, text="atrial fibrillation with left ventricular hypertrophy", k=3)
+    assert ids(few.cases) == ids(found.cases)[:3]
+    narrow = library.find(embedding=asked, text="women over 60 without atrial fibrillation", k=N, where="age<90")
+    assert {c.case_id for c in narrow.cases} == {
+        r.case_id for r in rows() if r.sex == "F" and 60 < (r.age_years or 0) < 90 and "AFIB" not in r.statements
+    } - {"12"}
+    assert json.loads(json.dumps(few.to_json()))["cases"][0]["answers"] == 1.0
 
 
 def test_the_whole_library_or_none(tmp_path: Path) -> None:
@@ -191,6 +238,20 @@ def test_every_wording_stands_for_known_codes() -> None:
         ("a 70-year-old man with pacemaker", [("PACE",)], (), "age>=68 and age<=72 and sex=M"),
         ("left axis deviation", [], (), "axis_deg<-30"),
         ("ischemia in the inferior leads", [("ISCIN",)], (), None),
+        ("women without AFIB and LBBB", [], ("AFIB", "CLBBB"), "sex=F"),
+        ("no AFIB, LBBB or WPW, but LVH", [("LVH",)], ("AFIB", "CLBBB", "WPW"), None),
+        ("no AFIB, LBBB", [("CLBBB",)], ("AFIB",), None),
+        ("without AFIB and with LBBB", [("CLBBB",)], ("AFIB",), None),
+        ("free of AFIB, LVH absent, LBBB", [("CLBBB",)], ("AFIB", "LVH"), None),
+        ("neither AFIB nor LBBB in a man", [], ("AFIB", "CLBBB"), "sex=M"),
+        ("bifascicular block", [("CRBBB",), ("LAFB", "LPFB")], (), None),
+        ("fast atrial fibrillation in a nonagenarian", [("AFIB",)], (), "rate_bpm>100 and age>=90 and age<100"),
+        ("72F, LBBB, rate 50 to 60", [("CLBBB",)], (), "age>=70 and age<=74 and sex=F and rate_bpm>=50 and rate_bpm<=60"),
+        ("AFIB, rate between 50 and 60", [("AFIB",)], (), "rate_bpm>=50 and rate_bpm<=60"),
+        ("bradycardic, wide QRS, in their eighties", [], (), "rate_bpm<60 and qrs_ms>=120 and age>=80 and age<90"),
+        ("LVH, otherwise normal", [("LVH",)], (), None),
+        ("LVH, PR about 200 ms", [("LVH",)], (), "pr_ms>=190 and pr_ms<=210"),
+        ("60-69 year old men", [], (), "age>=60 and age<=69 and sex=M"),
     ],
 )
 def test_understanding(
@@ -212,6 +273,27 @@ def test_understanding(
 def leaves(condition: object) -> set[object]:
     parts = getattr(condition, "parts", None)
     return {condition} if parts is None else {leaf for part in parts for leaf in leaves(part)}
+
+
+def test_what_negation_turns_round(encoder: TextEncoder) -> None:
+    cases = {
+        "not elderly, LVH": "not age>=65",
+        "non-elderly, LVH": "not age>=65",
+        "LVH, not over 50": "age<=50",
+        "LVH without left axis deviation": "not axis_deg<-30",
+        "LVH, elderly or young": "age>=65 or age<40",
+        "LVH in a man or woman": "sex=M or sex=F",
+    }
+    for text, condition in cases.items():
+        query = understand(text, encoder)
+        assert query.wanted == (("LVH",),)
+        for row in rows():
+            met = to_predicate(query.condition)(row) if query.condition is not None else None
+            assert met == to_predicate(parse(condition))(row), text
+    for text in ("women or LBBB", "LBBB or QRS over 120 ms"):
+        with pytest.raises(QueryError, match='"or" is understood between'):
+            understand(text, encoder)
+    assert understand("elderly woman with LVH", encoder).said == (("elderly", "age>=65"), ("woman", "sex=F"))
 
 
 def test_other_words_go_by_meaning_or_not_at_all(encoder: TextEncoder) -> None:

@@ -10,7 +10,10 @@ import pytest
 from numpy.typing import NDArray
 
 from encoders.errors import ArtefactError, InputError
+from retrieval.engine import Lost
 from retrieval.faiss_store import FaissStore
+from retrieval.intake import Intake, Made
+from retrieval.metadata import Record
 from retrieval.store import CaseRow, Store, open_store, patient_key
 from retrieval.where import parse, to_predicate
 
@@ -225,3 +228,88 @@ def test_faiss_refuses_a_folder_of_others(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holiday.jpg"):
         FaissStore.create(tmp_path, "e" * 64)
     assert [p.name for p in tmp_path.iterdir()] == ["holiday.jpg"]
+
+
+def test_cases_by_patient_and_by_content(opener: Opener) -> None:
+    rows, vectors = some_rows(20), unit(20)
+    store = opener()
+    store.add([r.case_id for r in rows[:10]], vectors[:10], rows[:10])
+    store.close()
+    store = opener()  # some folded or flushed, some not
+    store.add([r.case_id for r in rows[10:]], vectors[10:], rows[10:])
+    key = patient_key(3)
+    assert key is not None and set(store.of_patient(key)) == {"case 6", "case 7"}
+    assert store.of_patient(5) == []
+    wanted = [rows[4].content_hash, rows[15].content_hash, "e" * 32, ""]
+    assert store.with_content(wanted) == {rows[4].content_hash: "case 4", rows[15].content_hash: "case 15"}
+    assert store.with_content([]) == {}
+    assert store.remove([*store.of_patient(key), "case 4"]) == 3
+    store.close()
+    again = opener(writable=False)
+    assert again.of_patient(key) == [] and again.count == 17
+    assert again.with_content(wanted) == {rows[15].content_hash: "case 15"}
+    again.close()
+
+
+def test_an_intake_is_the_same_for_every_store(opener: Opener) -> None:
+    """Added, skipped, updated, replaced, the same recording under another name, another recording under the same id."""
+
+    def record(case_id: str, where: str = "ward/x", own_id: bool = True) -> Record:
+        return Record(Path("ward"), f"{case_id}.hea", case_id, own_id, where=where)
+
+    def row(case_id: str, content: int, where: str = "ward/x", age: float | None = None) -> CaseRow:
+        return CaseRow(case_id, age_years=age, where=where, content_hash=f"{content:032x}").normalised()
+
+    vectors = unit(9)
+    store = opener()
+    intake = Intake(store)
+    intake.take([
+        (record("a"), Made(row("a", 1), vectors[1])), (record("b"), Made(row("b", 2), vectors[2])),
+        (record("twin"), Made(row("twin", 1), vectors[1])), (record("bad"), Made(reason="It cannot be read.")),
+        (record("gone"), Lost()),
+    ])  # fmt: skip
+    store.close()
+    store = intake.store = opener()
+    intake.take([
+        (record("a"), Made(row("a", 1))), (record("b"), Made(row("b", 2, age=70.0))),
+        (record("c"), Made(row("c", 2), vectors[2])),
+    ])  # fmt: skip
+    intake.take([
+        (record("a"), Made(row("a", 3), vectors[3])), (record("b", "day 2/x"), Made(row("b", 4, "day 2/x"), vectors[4])),
+        (record("b", "day 2/x", False), Made(row("b", 4, "day 2/x"), vectors[4])),
+    ])  # fmt: skip
+    report = intake.report()
+    assert (report.added, report.skipped, report.updated, report.replaced) == (3, 1, 1, 1)
+    assert report.duplicates == (("twin.hea", "a"), ("c.hea", "b"))
+    assert [name for name, _ in report.failed] == ["bad.hea", "gone.hea", "b.hea"]
+    assert "another recording" in report.failed[-1][1]
+    store.close()
+    again = opener(writable=False)
+    assert set(again.matching_ids(None)) == {"a", "b", "day 2/x"}
+    assert again.get(["b"])["b"].age_years == 70.0 and again.get(["a"])["a"].content_hash == f"{3:032x}"
+    assert [h[0][0] for h in again.search(vectors[[3, 2, 4]], 1)] == ["a", "b", "day 2/x"]
+    again.close()
+
+
+def test_what_is_removed_is_gone_from_the_files(tmp_path: Path) -> None:
+    marked = CaseRow("a-rather-telling-id", where="a-telling-folder/name", content_hash="ab" * 16)
+    with FaissStore.create(tmp_path / "cases", "e" * 64, dim=DIM) as store:
+        store.add(["a-rather-telling-id"], unit(1), [marked])
+        store.add([r.case_id for r in some_rows(5)], unit(5, 1), some_rows(5))
+    with FaissStore.open(tmp_path / "cases", writable=True) as store:
+        assert store.remove(["a-rather-telling-id"]) == 1
+    left = b"".join(file.read_bytes() for file in (tmp_path / "cases").iterdir())
+    assert b"telling" not in left and bytes.fromhex("ab" * 16) not in left
+    assert unit(1)[0].astype(np.float16).tobytes() not in left and unit(1)[0].tobytes() not in left
+    assert unit(5, 1)[2].astype(np.float16).tobytes() in left
+
+
+def test_leftovers_of_a_killed_writer_are_swept_up(tmp_path: Path) -> None:
+    with FaissStore.create(tmp_path / "cases", "e" * 64, dim=DIM) as store:
+        store.add([r.case_id for r in some_rows(5)], unit(5), some_rows(5))
+    (tmp_path / "cases" / "vectors-7.faiss").write_bytes(b"half a fold")
+    (tmp_path / "cases" / "manifest.json.part").write_text("{")
+    FaissStore.open(tmp_path / "cases").close()  # a reader leaves everything as it is
+    assert (tmp_path / "cases" / "vectors-7.faiss").exists()
+    FaissStore.open(tmp_path / "cases", writable=True).close()
+    assert sorted(file.name for file in (tmp_path / "cases").iterdir()) == ["cases.sqlite", "manifest.json", "vectors-1.faiss"]

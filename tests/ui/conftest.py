@@ -70,6 +70,12 @@ class StubChat:
         return answer(f"Answer {len(self.questions)} to <b>{question}</b>.")
 
 
+@dataclass(frozen=True)
+class StubReading:
+    ecg: ECG
+    evidence: Evidence
+
+
 class StubLibrary:
     def __init__(self) -> None:
         self.asked: list[tuple[Any, int, str | None]] = []
@@ -109,13 +115,22 @@ class StubAssistant:
     def __init__(self) -> None:
         self.encoder, self.library = StubEncoder(), StubLibrary()
         self.seen: list[ECG] = []
+        self.questions: list[str] = []
 
     def report(self, ecg: ECG, *, k: int = 10) -> Draft | Referral:
         self.seen.append(ecg)
         return report_of(ecg)
 
-    def report_of(self, reading: ECG) -> Draft | Referral:
-        return self.report(reading)
+    def read(self, ecgs: list[ECG], *, k: int = 10) -> list[StubReading]:
+        return [StubReading(ecg, evidence_of(ecg)) for ecg in ecgs]
+
+    def report_of(self, reading: StubReading, earlier: StubReading | None = None) -> Draft | Referral:
+        return self.report(reading.ecg)
+
+    def reply(self, readings: tuple[StubReading, ...], question: str, previous: Question | None) -> tuple[Question, Answer]:
+        self.questions.append(question)
+        said = answer(f"Answer {len(self.questions)} to <b>{question}</b>.")
+        return said.question, said
 
     def ask(self, ecgs: list[ECG], question: str, history: Any = None) -> Answer:
         self.seen += ecgs
@@ -123,6 +138,9 @@ class StubAssistant:
 
     def chat(self, ecg: ECG) -> StubChat:
         return StubChat((ecg,))
+
+    def versions(self) -> dict[str, str]:
+        return {"ecg-assistant": "0", "encoder": self.encoder.hash}
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from encoders.network import EncoderConfig, EncoderNetwork
 from ui import cli
 from ui.demo import demo
 from ui.present import document_html
+from ui.signing import SignedReport
 
 ANSWER = HeadAnswer("wide", "<i>wide</i>", 0.83, None, "AUROC 0.90 [0.85, 0.94] on 300 unseen patients")
 REFUSAL = HeadRefusal("low", "x", "The lower 95 % limit of its AUROC is 0.700; at least 0.80 is needed.")
@@ -156,9 +157,9 @@ def test_answers_of_heads_stand_apart_and_are_marked(stub: Any) -> None:
     text = " ".join(asked.to_text().split())
     assert "Research only, not for clinical decisions" in text and "research-only: probability of <i>wide</i> 0.83" in text
     assert "does not answer on x" in text and "[H:low/x]" in text
-    page = document_html(document)
+    page = document_html(SignedReport.of(document))
     assert "&lt;i&gt;wide&lt;/i&gt; 0.83" in page and "Research only" in page
-    assert "Research only" not in document_html(plain.to_json())
+    assert "Research only" not in document_html(SignedReport.of(plain.to_json()))
 
 
 def shipped_head(folder: Path, encoder: Encoder) -> Path:

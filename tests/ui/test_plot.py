@@ -10,7 +10,8 @@ import pytest
 
 from encoders.ecg import ECG, STANDARD_LEADS
 from ui.demo import demo
-from ui.plot import MARGIN_MM, MM_PER_INCH, MM_PER_MV, MM_PER_S, Paper, draw, layout, to_png, to_svg
+from ui.paper import MARGIN_MM, MM_PER_MV, MM_PER_S, Paper, layout
+from ui.plot import MM_PER_INCH, draw, to_png, to_svg
 
 
 def test_layout_is_three_by_four_and_a_rhythm_strip_in_one_line_of_time() -> None:
@@ -73,7 +74,7 @@ def test_a_lead_without_samples_says_so_and_far_traces_leave_their_neighbours_al
     figure = draw(replace(ecg, signal_mv=signal), paper=paper)
     words = {text.get_text() for text in figure.axes[0].texts}
     assert "V1 (no samples)" in words and "V2" in words
-    top = figure.axes[0].get_ylim()[1]
+    bottom = figure.axes[0].get_ylim()[0]  # y runs downwards
     for _, y in _lines(figure):
         known = y[np.isfinite(y)]
-        assert known.size == 0 or (known.max() < top + MARGIN_MM and known.min() > -2 * paper.row_mm)
+        assert known.size == 0 or (known.max() < bottom + MARGIN_MM and known.min() > -2 * paper.row_mm)

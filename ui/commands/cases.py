@@ -1,68 +1,101 @@
-"""``ecg-assistant cases search`` and ``ecg-assistant cases build``."""
+"""``ecg-assistant cases``: past cases by recording, by words, by conditions, or by several of them at once."""
 
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from encoders.errors import QueryError
-from ui.commands import options
+from retrieval.phrases import LIMITS
+from ui.commands import libraries, options
 from ui.commands.output import quiet_stdout, write_json
 
 if TYPE_CHECKING:
     from encoders.ecg import ECG
     from retrieval.case import Case
+    from retrieval.contrast import Contrast
+    from retrieval.library import CaseLibrary, Found
 
 __all__ = ["add", "case_lines"]
 
 SEARCH_EXAMPLES = """
 ecg-assistant cases search demo:stemi
-ecg-assistant cases search recording.hea --k 5 --where "age>60 and sex=F" --json
-ecg-assistant cases search --text "left bundle branch block with a long PR interval"
+ecg-assistant cases search recording.hea --patient KEY --k 5 --where "age>60 and sex=F" --json
+ecg-assistant cases search --text "inferior infarction with right bundle branch block in an elderly woman"
+ecg-assistant cases search recording.hea --text "without infarction, rate over 100"
+ecg-assistant cases search --where "statement=WPW and age<30" --library built-in,ward
 """
-BUILD_EXAMPLES = """
-ecg-assistant cases build ptb-xl --out library
-ecg-assistant cases build ward --metadata ward.csv --out library
+EXAMPLES = SEARCH_EXAMPLES + """\
+ecg-assistant cases build ward --metadata ward.csv
+ecg-assistant cases list
 """
+WORDS = f"""\
+words are read as statements, ages, sexes, rates and intervals; "without ..." rules out. Loose words are taken for:
+{LIMITS}A recording and words together: a case's cosine with the recording, plus 0.7 times the share of the words that it answers.
+Ages, sexes and measurements, in words or with --where, hold strictly.
+"""
+#: Measurements that are printed side by side; JSON has them all.
+_BESIDE = (("rate_bpm", "rate"), ("pr_ms", "PR"), ("qrs_ms", "QRS"), ("qtc_ms", "QTc"), ("axis_deg", "axis"))
+_SAID = 8  # statements of the neighbours that are printed
 
 
 def add(commands: Any) -> None:
-    """Adds the group with its two commands."""
-    examples = SEARCH_EXAMPLES + BUILD_EXAMPLES.lstrip()
-    group = options.add_parser(commands, "cases", "search or build the library of past cases", examples)
+    """Adds the group with its commands."""
+    group = options.add_parser(commands, "cases", "search and keep libraries of past cases", EXAMPLES)
     actions = group.add_subparsers(metavar="ACTION", required=True)
     search = options.add_parser(actions, "search", "past cases like a recording or a description", SEARCH_EXAMPLES)
+    search.epilog = f"{WORDS}\n{search.epilog}"
     search.add_argument("file", nargs="?", metavar="FILE", help=options.RECORDING_HELP)
-    search.add_argument("--text", help="describe the case in words instead of giving a recording")
+    search.add_argument("--text", help="what the cases should show, in words; alone, or besides a recording")
     search.add_argument("--k", type=int, default=10, help="how many cases (10)")
-    search.add_argument("--where", metavar="CONDITION", help='e.g. "age>60 and sex=F"')
+    search.add_argument("--where", metavar="CONDITION", help='conditions that must hold, such as "age>60 and sex=F"; also alone')
+    search.add_argument(
+        "--include-own", action="store_true",
+        help="also show the patient's own cases (--patient) and the recording itself, which are left out otherwise",
+    )  # fmt: skip
+    search.add_argument(
+        "--library", metavar="LIB[,LIB]", action="append",
+        help="libraries to search, by name or place, repeated or with commas (default: the built-in one)",
+    )  # fmt: skip
     options.add_recording_options(search)
-    options.add_library(search)
     options.add_json(search)
     search.set_defaults(run=run_search)
-    build = options.add_parser(actions, "build", "make a library from a folder of recordings", BUILD_EXAMPLES)
-    build.add_argument("folder", metavar="DIR", help="folder with recordings; a PTB-XL folder is known by its own table")
-    build.add_argument("--metadata", metavar="TABLE.csv", help="a table with a row per recording (PTB-XL's own is found)")
-    build.add_argument("--out", metavar="DIR", default="library", help="where it goes: a folder (library), or milvus:URI")
-    build.set_defaults(run=run_build)
+    libraries.add_actions(actions)
 
 
-def case_lines(found: list[Case]) -> list[str]:
-    """Cases as lines of a plain table, the most alike first."""
-    lines = [f"{'case':<10} {'alike':>6}  {'age':>4} sex  statements"]
+def case_lines(found: Sequence[Case], beside: Mapping[str, Contrast] | None = None) -> list[str]:
+    """Cases as lines of a plain table, the most alike first; with what each has in common with the recording, by case id."""
+    wide = max([10, *(len(case.case_id) + 2 for case in found)])
+    lines = [f"{'case':<{wide}} {'alike':>6}  {'age':>4} sex  statements"]
+    beside = beside or {}
     for case in found:
         age = "?" if case.age_years is None else f"{case.age_years:.0f}"
         codes = ", ".join(sorted(case.statements, key=lambda code: -case.statements[code]))
-        lines.append(f"{'C:' + case.case_id:<10} {case.similarity:>6.3f}  {age:>4} {case.sex or '?':<3}  {codes}")
+        lines.append(f"{'C:' + case.case_id:<{wide}} {case.similarity:>6.3f}  {age:>4} {case.sex or '?':<3}  {codes}")
+        said = _beside(case, beside[case.case_id]) if case.case_id in beside else []
+        lines += [f"{'':<{wide}}   {text}" for text in (*said, f"recording: {case.where or 'not said'}")]
+    return lines
+
+
+def _beside(case: Case, one: Contrast) -> list[str]:
+    groups = (("shared", one.shared), ("only here", one.only_asked), ("only there", one.only_case), ("open here", one.open))
+    said = [f"{name}: {', '.join(codes)}" for name, codes in groups if codes]
+    if case.answers is not None:
+        said.insert(0, f"answers {case.answers:.0%} of the words")
+    values = [
+        f"{short} {one.measurements[name][0]:.0f} | {one.measurements[name][1]:.0f}"
+        for name, short in _BESIDE if name in one.measurements
+    ]  # fmt: skip
+    lines = ["; ".join(said)] if said else []
+    lines += [f"here | there: {', '.join(values)}"] if values else []
     return lines
 
 
 def run_search(args: argparse.Namespace) -> int:
     """Finds and prints cases."""
-    if (args.file is None) == (args.text is None):
-        raise QueryError("cases search needs either a recording or --text; give exactly one of them.")
+    if args.file is None and args.text is None and args.where is None:
+        raise QueryError("cases search needs a recording, --text or --where; give at least one of them.")
     if args.text is not None and not args.text.strip():
         raise QueryError("--text is empty; describe the case in words.")
     if args.k < 1:
@@ -70,54 +103,125 @@ def run_search(args: argparse.Namespace) -> int:
     from retrieval.library import CaseLibrary
 
     with quiet_stdout():
-        if args.file is not None:
-            ecg = options.read_recording(args.file, args)
-            from encoders.encode import Encoder
-
-            encoder = Encoder.load()
-            library = CaseLibrary.open(args.library, encoder.hash)
-            embedding = encoder.encode([ecg])[0].embedding
-            found = list(library.search(embedding, args.k, where=args.where, exclude_patient=ecg.patient))
+        ecg = None if args.file is None else options.read_recording(args.file, args)
+        evidence: Any = None
+        if ecg is not None:
+            library, evidence, embedding = _read(ecg, args.library)
         else:
-            library = CaseLibrary.open(args.library)
-            found = list(library.search_text(args.text, args.k, where=args.where))
-        library.close()
+            library, embedding = CaseLibrary.open(args.library), None
+        try:
+            found = library.find(
+                embedding=embedding, text=args.text, where=args.where, k=args.k, include_own=args.include_own,
+                patient=_patient(args) if ecg is None else ecg.patient, content_hash="" if ecg is None else ecg.content_hash(),
+            )  # fmt: skip
+        finally:
+            library.close()
+    beside = {} if evidence is None else _contrasts(found.cases, evidence)
+    unusable = evidence is not None and not evidence.quality.usable
+    doubts = [] if evidence is None or unusable else _doubts(found, evidence)
+    remark = "The recording is not usable, so what looks like it may mean nothing." if unusable else ""
     if args.json:
-        write_json({"cases": [case.to_json() for case in found], "k": args.k, "where": args.where})
-    elif found:
-        print("\n".join(case_lines(found)))
-        if any(case.found_by == "signal" for case in found):
-            listed = sum(case.found_by != "signal" for case in found)
-            print(f"Found by the ECG itself, not by statements: {len(found) - listed} of {len(found)}; there, alike compares "
-                  "ECGs within this search only.")
-    else:
-        print("No case in the library fits.")
+        write_json(_document(args, found, beside, doubts, remark))
+        return 0
+    said = [remark] if unusable else _said(found, doubts)
+    print("\n".join([*_understood(found), *_results(found, beside), *said]))
     return 0
 
 
-def run_build(args: argparse.Namespace) -> int:
-    """Makes a library; the manifest comes last, so a broken run leaves nothing that could be mistaken for one."""
-    folder, metadata = Path(args.folder), Path(args.metadata) if args.metadata else None
-    if not folder.is_dir():
-        raise QueryError(f"There is no folder {folder.name!r}; give the folder that holds the recordings.")
-    if metadata is not None and not metadata.is_file():
-        raise QueryError(f"There is no table {metadata.name!r}; give a CSV file with a row per recording.")
-    import numpy as np
+def _patient(args: argparse.Namespace) -> str | None:
+    from encoders.patient import hash_patient
 
+    return None if args.patient is None else hash_patient(args.patient)
+
+
+def _read(ecg: ECG, library: Any) -> tuple[CaseLibrary, Any, Any]:
+    """The opened library, the recording's evidence (without cases) and its embedding."""
+    from assistant import Assistant
     from encoders.encode import Encoder
-    from encoders.measure import measure
-    from retrieval.build import build_from_folder
+    from retrieval.library import CaseLibrary
 
     encoder = Encoder.load()
+    shelf = CaseLibrary.open(library, encoder.hash)
+    try:
+        reading = Assistant.load(encoder=encoder, library=shelf).read([ecg], k=0)[0]
+        if reading.evidence.lead_set is None:
+            raise QueryError(
+                f"Cases cannot be searched from the leads {', '.join(ecg.leads)}; give all twelve, the six limb leads, or I."
+            )
+    except BaseException:
+        shelf.close()
+        raise
+    return shelf, reading.evidence, reading.embedding
 
-    def embeddings(ecgs: list[ECG]) -> Any:
-        return np.stack([encoding.embedding for encoding in encoder.encode(ecgs)])
 
-    with quiet_stdout():
-        done = build_from_folder(folder, metadata, embeddings, measure, args.out, encoder.hash)
-    print(f"{done.added} cases added, {done.skipped} were there, {len(done.failed)} failed; use the library with --library.")
-    for name, reason in done.failed:
-        print(f"{name}: {reason}", file=sys.stderr)
-    if done.unknown_codes:
-        print(f"Codes that the vocabulary does not know: {', '.join(done.unknown_codes)}.", file=sys.stderr)
-    return 0
+def _contrasts(cases: Sequence[Case], evidence: Any) -> dict[str, Contrast]:
+    from retrieval.contrast import contrast
+
+    states = {finding.code: finding.state for finding in evidence.findings}
+    values = {item.name: item.value for item in evidence.measurements.items}
+    return {case.case_id: contrast(case, states, values) for case in cases}
+
+
+def _doubts(found: Found, evidence: Any) -> list[str]:
+    """Codes of findings that the neighbours speak against."""
+    from retrieval.neighbours import says_doubt
+
+    states = {finding.code: finding.state for finding in evidence.findings}
+    return [one.code for one in found.neighbours if says_doubt(one, states.get(one.code, ""))]
+
+
+def _document(
+    args: argparse.Namespace, found: Found, beside: Mapping[str, Contrast], doubts: list[str], remark: str
+) -> dict[str, Any]:
+    document = found.to_json()
+    for case, written in zip(found.cases, document["cases"], strict=True):
+        if case.case_id in beside:
+            written["beside"] = beside[case.case_id].to_json()
+    document["neighbours"]["in_doubt"] = doubts
+    return {**document, "k": args.k, "where": args.where, "libraries": args.library or ["built-in"], "remark": remark}
+
+
+def _understood(found: Found) -> list[str]:
+    """How the words were taken, a line each, so that a reader sees what was not."""
+    if found.query is None:
+        return []
+    query, lines = found.query, list[str]()
+    if query.wanted:
+        lines.append(f"Statements asked for: {'; '.join(' or '.join(group) for group in query.wanted)}.")
+    if query.unwanted:
+        lines.append(f"Statements ruled out: {', '.join(query.unwanted)}.")
+    if query.said:
+        lines.append(f"Taken as conditions: {'; '.join(f'{words} = {written}' for words, written in query.said)}.")
+    if query.spoken:
+        lines.append(f"Held against the signals: {', '.join(query.spoken)}.")
+    if query.ignored:
+        lines.append(f"Not understood, and left out: {', '.join(query.ignored)}.")
+    return lines
+
+
+def _results(found: Found, beside: Mapping[str, Contrast]) -> list[str]:
+    lines = case_lines(found.cases, beside) if found.cases else ["No case in the library fits."]
+    by_signal = sum(case.found_by == "signal" for case in found.cases)
+    if by_signal:
+        lines.append(f"Found by the ECG itself, not by statements: {by_signal} of {len(found.cases)}; there, alike compares "
+                     "ECGs within this search only.")
+    left_out = [text for count, text in (
+        (found.own, f"{found.own} of the patient's own"), (found.duplicates, f"{found.duplicates} of the same recording"),
+    ) if count]  # fmt: skip
+    if left_out:
+        lines.append(f"Left out: {' and '.join(left_out)}; --include-own shows them.")
+    return lines
+
+
+def _said(found: Found, doubts: list[str]) -> list[str]:
+    if not found.neighbours:
+        return []
+    weight = found.neighbours[0].effective_n
+    lines = [f"Of the {found.asked} nearest cases, worth {weight:.0f} by weight: listed by, share by weight, of the library:"]
+    lines += [
+        f"  {one.code:<8} {one.listed:>3} of {one.asked}  {one.corrected:>4.0%}  {one.prevalence:>5.1%}"
+        for one in found.neighbours[:_SAID] if one.listed
+    ]  # fmt: skip
+    if doubts:
+        lines.append(f"They speak against what was read here of: {', '.join(doubts)}; look at these again.")
+    return lines

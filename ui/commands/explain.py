@@ -134,7 +134,8 @@ def _plot(ecg: ECG, explanation: Explanation, path: Path) -> None:
     from encoders.explanation import NOTE
     from encoders.leadsets import with_limb_leads
     from encoders.vocabulary import statement
-    from ui.plot import Paper, to_png, to_svg
+    from ui.paper import Paper
+    from ui.plot import to_png, to_svg
 
     code = explanation.attribution.code
     spans = explanation.attribution.spans(_SHADED)

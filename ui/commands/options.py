@@ -11,21 +11,27 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from assistant import Assistant
     from encoders.ecg import ECG
+    from retrieval.engine import Engine
 
 __all__ = [
     "RECORDING_HELP",
+    "SPREAD_FROM",
+    "add_engine",
     "add_heads",
     "add_json",
     "add_library",
     "add_parser",
     "add_recording_options",
     "add_risk_options",
+    "chosen_engine",
     "load_assistant",
     "parse_leads",
     "read_recording",
     "risks",
 ]
 
+#: Recordings from which starting several processes (some seconds) pays.
+SPREAD_FROM = 200
 RECORDING_HELP = "a recording: a file, or demo:normal, demo:af, demo:lbbb, demo:stemi, demo:noisy, demo:swapped"
 
 
@@ -149,6 +155,25 @@ def add_library(parser: argparse.ArgumentParser) -> None:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """--json."""
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """--engine and --workers."""
+    group = parser.add_argument_group("spreading the work")
+    group.add_argument(
+        "--engine", choices=("here", "processes", "ray"),
+        help="where it is done: here, in one process; in several on this machine; or on a Ray cluster (the one that RAY_ADDRESS "
+        f"names or `ray start` started, else a local one). Default: processes from {SPREAD_FROM} recordings on, else here",
+    )  # fmt: skip
+    group.add_argument("--workers", type=int, metavar="N", help="how many processes or Ray workers (default: one per core)")
+
+
+def chosen_engine(args: argparse.Namespace, recordings: int | None) -> Engine:
+    """The engine that the options of `add_engine` ask for, for so many recordings (None: nobody knows yet)."""
+    from retrieval.engine import open_engine
+
+    few = recordings is not None and recordings < SPREAD_FROM
+    return open_engine(args.engine or ("here" if few and args.workers is None else "processes"), args.workers)
 
 
 def risks(args: argparse.Namespace) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import glob
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ PREDICT_EXAMPLES = """
 ecg-assistant predict recording.hea --out table.csv
 ecg-assistant predict 'ward/*.hea' more.csv --fs 500 --unit mV --out table.csv
 ecg-assistant predict list.txt --out table.csv        (one recording per line)
+ecg-assistant predict list.txt --out table.csv --engine ray
 """
 
 
@@ -37,6 +39,7 @@ def add(commands: Any) -> None:
     predict.add_argument("files", nargs="+", metavar="FILE", help=MANY)
     predict.add_argument("--out", metavar="TABLE.csv", help="where the table goes; stdout where left out")
     options.add_recording_options(predict)
+    options.add_engine(predict)
     predict.set_defaults(run=run_predict)
 
 
@@ -84,23 +87,20 @@ def why(error: Exception) -> str:
     return f"The recording could not be processed ({type(error).__name__}); check the file."
 
 
-def _attempts(names: Sequence[str], args: argparse.Namespace, what: str) -> Iterator[tuple[str, ECG | None, str, str]]:
-    """(name, recording or None, "true"/"false" for usable, error) for every name, with progress."""
+def _attempt(name: str, args: argparse.Namespace) -> tuple[ECG | None, str, str]:
+    """Recording or None, "true"/"false" for usable, error."""
     from encoders.gate import check
     from encoders.leadsets import wanted_leads
 
-    for name in progress(names, what):
-        try:
-            ecg = options.read_recording(name, args)
-        except Exception as error:  # one broken file must never stop a run over thousands
-            yield name, None, "false", why(error)
-            continue
-        try:
-            usable = check(ecg, wanted=wanted_leads(ecg.leads)).usable
-        except Exception as error:  # readable, so the row keeps its values; only nobody vouches for them
-            yield name, ecg, "false", why(error)
-        else:
-            yield name, ecg, "true" if usable else "false", ""
+    try:
+        ecg = options.read_recording(name, args)
+    except Exception as error:  # one broken file must never stop a run over thousands
+        return None, "false", why(error)
+    try:
+        usable = check(ecg, wanted=wanted_leads(ecg.leads)).usable
+    except Exception as error:  # readable, so the row keeps its values; only nobody vouches for them
+        return ecg, "false", why(error)
+    return ecg, "true" if usable else "false", ""
 
 
 def summary(failed: int, total: int) -> None:
@@ -110,41 +110,55 @@ def summary(failed: int, total: int) -> None:
 
 
 def run_predict(args: argparse.Namespace) -> int:
-    """Writes the table of probabilities, reading ahead one batch at a time."""
-    from encoders.encode import Encoder
+    """Writes the table of probabilities; one batch after the other, on as many cores as the engine has."""
     from encoders.vocabulary import CODES
+    from retrieval.engine import Lost
 
     names = expand(args.files)
-    with quiet_stdout():
-        encoder = Encoder.load()
+    engine = options.chosen_engine(args, len(names))
+    batches = [names[at : at + BATCH] for at in range(0, len(names), BATCH)]
     failed = 0
 
     def rows() -> Iterator[list[str]]:
         nonlocal failed
-        batch: list[tuple[str, ECG | None, str, str]] = []
-        for attempt in _attempts(names, args, "predict"):
-            batch.append(attempt)
-            if len(batch) == BATCH:
-                yield from _predicted(encoder, batch)
-                batch = []
-            failed += attempt[1] is None
-        yield from _predicted(encoder, batch)
+        found = engine.map(partial(_predicting, args), batches)
+        done = (one for batch in found for one in batch)
+        for name, one in zip(progress(names, "predict"), done, strict=True):
+            cells, was_read = (_row(name, None, "false", one.reason), False) if isinstance(one, Lost) else one
+            failed += not was_read
+            yield cells
 
     table_rows_to(args.out, ["record", *CODES, "usable", "error"], rows())
     summary(failed, len(names))
     return 0
 
 
-def _predicted(encoder: Encoder, batch: Sequence[tuple[str, ECG | None, str, str]]) -> Iterator[list[str]]:
+def _predicting(args: argparse.Namespace) -> Callable[[list[str]], list[tuple[list[str], bool]]]:
+    """The work on one batch, wherever it is done: names → rows, and whether each recording could be read."""
+    from encoders.encode import Encoder
+
+    with quiet_stdout():
+        encoder = Encoder.load()
+
+    def work(names: list[str]) -> list[tuple[list[str], bool]]:
+        attempts = [_attempt(name, args) for name in names]
+        probabilities = iter(_probabilities(encoder, [ecg for ecg, _, _ in attempts if ecg is not None]))
+        out = []
+        for name, (ecg, usable, error) in zip(names, attempts, strict=True):
+            values = None if ecg is None else next(probabilities)
+            if isinstance(values, Exception):
+                usable, error, values = "false", why(values), None
+            out.append((_row(name, values, usable, error), ecg is not None))
+        return out
+
+    return work
+
+
+def _row(name: str, probabilities: Any, usable: str, error: str) -> list[str]:
+    """One line of the table; probabilities (71,), or None where there are none."""
     from encoders.vocabulary import CODES
 
-    readable = [ecg for _, ecg, _, _ in batch if ecg is not None]
-    probabilities = iter(_probabilities(encoder, readable))
-    for name, ecg, usable, error in batch:
-        values = None if ecg is None else next(probabilities)
-        if isinstance(values, Exception):
-            usable, error, values = "false", why(values), None
-        yield [name, *([""] * len(CODES) if values is None else [f"{p:.6f}" for p in values]), usable, error]
+    return [name, *([""] * len(CODES) if probabilities is None else [f"{p:.6f}" for p in probabilities]), usable, error]
 
 
 def _probabilities(encoder: Encoder, ecgs: list[ECG]) -> list[Any]:

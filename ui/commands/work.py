@@ -62,6 +62,7 @@ def add(commands: Any) -> None:
     evaluate.add_argument("--run", dest="run_dir", metavar="DIR", help="folder that keeps measurements between runs")
     evaluate.add_argument("--language", action="store_true", help="also score the language model (some ten minutes)")
     evaluate.add_argument("--sample", type=_at_least_one, default=300, metavar="N", help="recordings to ask about (300)")
+    evaluate.add_argument("--ecg-qa", metavar="DIR", help="folder of ECG-QA: also answer questions made by its templates")
     options.add_json(evaluate)
     evaluate.set_defaults(run=run_evaluate)
     train = options.add_parser(
@@ -90,6 +91,12 @@ def _ptbxl(folder: str | None) -> Path:
     return path
 
 
+def _ecgqa(folder: str | None) -> Path | None:
+    if folder is not None and not (Path(folder) / "templates.csv").is_file():
+        raise QueryError(f"There is no templates.csv in {Path(folder).name!r}; give the folder of an unpacked ECG-QA.")
+    return None if folder is None else Path(folder)
+
+
 def run_evaluate(args: argparse.Namespace) -> int:
     """Scores and prints."""
     folder = _ptbxl(args.ptbxl)
@@ -98,7 +105,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
         scores = evaluate(
             folder, args.folds, Path(args.out) if args.out else None, run=args.run_dir, language=args.language,
-            sample=args.sample,
+            sample=args.sample, ecgqa=_ecgqa(args.ecg_qa),
         )  # fmt: skip
     if args.json:
         write_json(scores)

@@ -1,0 +1,258 @@
+"""Training of the heads for ECG-QA's convention.
+
+``python -m assistant.ecgqa.train PTBXL_DIR ECGQA_DIR --run RUN [--out DIR]``: RUN is the working folder of
+``ecg-assistant train``, which holds the out-of-fold encodings (``encoders.outoffold``). Folds 1-7 train, as
+unseen by the encoder; fold 8 stops the training, calibrates and fits the rule. A few minutes on one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assistant.ecgqa.asked import Asked
+from assistant.ecgqa.decide import Rule
+from assistant.ecgqa.evaluate import answers_of, score
+from assistant.ecgqa.heads import WEIGHTS, Heads, general, inputs_of, own_signs, save_heads
+from assistant.ecgqa.known import known_of
+from assistant.ecgqa.materials import items_of, signs_of, truths_of
+from assistant.ecgqa.outputs import NUMERIC, OUTPUTS, labels_of
+from assistant.ecgqa.sets import SetTable
+from assistant.ecgqa.truth import Truth
+from assistant.ecgqa.values import NOISES
+from encoders.calibrate import fit_calibration
+from encoders.errors import ArtefactError
+from encoders.leadsets import ALL_LEADS
+from encoders.metrics import auroc_per_statement, best_f1_thresholds
+from encoders.ptbxl import load_ptbxl
+from encoders.table import measure_table
+from encoders.vocabulary import CODES
+
+__all__ = ["fit_rule", "train_heads"]
+
+HIDDEN, DROPOUT, DECAY, RATE, BATCH, PATIENCE = 96, 0.35, 2e-3, 1.5e-3, 256, 6
+HIDDEN_NUMERIC, EPOCHS_NUMERIC = 40, 60
+CHOOSE_FOLD = 8
+#: Sets of leads an annotator wrote less often than this are not among the answers to "which leads".
+_LEAST_PATTERN = 4
+Floats = NDArray[np.float32]
+
+
+def _platt(raw: Floats, labels: Floats) -> tuple[Floats, Floats]:
+    """Slope and offset per output from the rows where its label is known."""
+    slope, offset = np.ones(raw.shape[1], np.float32), np.zeros(raw.shape[1], np.float32)
+    known = ~np.isnan(labels).any(axis=0)
+    curves = fit_calibration(raw[:, known], labels[:, known].astype(np.uint8), "").curves[ALL_LEADS]
+    slope[known], offset[known] = curves.slope, curves.offset
+    for column in np.flatnonzero(~known):
+        rows = ~np.isnan(labels[:, column])
+        one = fit_calibration(raw[rows, column : column + 1], labels[rows, column : column + 1].astype(np.uint8), "")
+        slope[column], offset[column] = one.curves[ALL_LEADS].slope[0], one.curves[ALL_LEADS].offset[0]
+    return slope, offset
+
+
+def _fit(
+    train: tuple[Floats, Floats], stop: tuple[Floats, Floats], past: tuple[Floats, Floats] | None, hidden: int, epochs: int,
+    seed: int,
+) -> dict[str, Floats]:  # fmt: skip
+    """One hidden layer; the epoch with the least loss on ``stop`` is kept.
+
+    ``train``, ``stop``: inputs and labels (NaN where unknown). ``past``: log-odds of the statements for both, which the first
+    outputs only correct.
+    """
+    import torch
+    from torch import nn
+
+    torch.manual_seed(seed)
+    x, y = train
+    mean, scale = x.mean(axis=0), x.std(axis=0) + 1e-3
+    first, second = nn.Linear(x.shape[1], hidden), nn.Linear(hidden, y.shape[1])
+    skip = nn.Parameter(torch.ones(len(CODES)))
+    nn.init.zeros_(second.weight)
+    share = np.clip(np.nanmean(y, axis=0), 1e-4, 1 - 1e-4)
+    bias = np.log(share / (1 - share))
+    if past is not None:
+        bias[: len(CODES)] = 0.0
+    second.bias.data = torch.tensor(bias, dtype=torch.float32)
+    parameters = [*first.parameters(), *second.parameters(), skip]
+    optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=DECAY)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
+    # Every output counts alike: rare ones by the spread that their share allows.
+    weight = torch.from_numpy((1 / np.sqrt(share * (1 - share))).astype(np.float32)).clamp(max=12.0)
+
+    def tensors(a: Floats, b: Floats, statements: Floats | None) -> tuple[Any, ...]:
+        z = torch.from_numpy(np.clip((a - mean) / scale, -5, 5))
+        kept = torch.zeros(len(a), len(CODES)) if statements is None else torch.from_numpy(np.ascontiguousarray(statements))
+        return z, kept, torch.from_numpy(np.nan_to_num(b)), torch.from_numpy((~np.isnan(b)).astype(np.float32))
+
+    def loss(part: Sequence[Any], drop: float) -> Any:
+        z, statements, t, m = part
+        inner = nn.functional.silu(first(nn.functional.dropout(z, 0.1 if drop else 0.0)))
+        logits = second(nn.functional.dropout(inner, drop))
+        if past is not None:
+            logits = torch.cat([logits[:, : len(CODES)] + skip * statements, logits[:, len(CODES) :]], dim=1)
+        each = nn.functional.binary_cross_entropy_with_logits(logits, t, reduction="none")
+        return (each * m * weight).sum() / m.sum()
+
+    data = tensors(x, y, None if past is None else past[0])
+    held = tensors(*stop, None if past is None else past[1])
+    best, kept, since = np.inf, {}, 0
+    for _ in range(epochs):
+        order = torch.randperm(len(x))
+        for start in range(0, len(x), BATCH):
+            rows = order[start : start + BATCH]
+            optimizer.zero_grad()
+            loss([part[rows] for part in data], DROPOUT).backward()
+            optimizer.step()
+        schedule.step()
+        with torch.no_grad():
+            reached = float(loss(held, 0.0))
+        since += 1
+        if reached < best:
+            best, since = reached, 0
+            kept = {
+                "mean": mean, "scale": scale, "skip": skip.detach().numpy().copy(),
+                "w1": first.weight.detach().numpy().copy(), "b1": first.bias.detach().numpy().copy(),
+                "w2": second.weight.detach().numpy().copy(), "b2": second.bias.detach().numpy().copy(),
+            }  # fmt: skip
+        if since >= PATIENCE:
+            break
+    return kept
+
+
+def _patterns(truths: Sequence[Truth]) -> dict[str, list[tuple[list[int], int]]]:
+    """Per kind of noise the sets of leads that annotators wrote, with how often."""
+    out = {}
+    for kind in NOISES:
+        counts = Counter(tuple(sorted(t.noise[kind])) for t in truths if t.noise.get(kind))
+        out[kind] = [(list(leads), n) for leads, n in counts.most_common(60) if n >= _LEAST_PATTERN or kind == NOISES[-1]]
+    return out
+
+
+def fit_rule(items: Sequence[Any], known: Mapping[int, Any], heads: Heads) -> Rule:
+    """The powers with the most exact matches on a set of questions (fold 8's), one after the other."""
+    rule = Rule()
+    grids: dict[str, tuple[float, ...]] = {
+        "verify": (0.8, 0.9, 1.0, 1.1), "not_sure": (0.3, 0.5, 0.7, 1.0, 1.4), "choose": (0.4, 0.6, 0.8, 1.0),
+        "lift": (0.2, 0.5, 0.8), "query": (0.2, 0.35, 0.5, 0.65, 0.8, 1.0),
+        "compare": (0.4, 0.65, 0.8), "compare_numeric": (0.3, 0.5, 0.65, 0.8, 1.0),
+        "leads": (0.25, 0.5, 0.75, 1.0),
+    }  # fmt: skip
+    about: dict[str, Callable[[Asked], object]] = {
+        "verify": lambda a: a.kind == "verify", "not_sure": lambda a: a.kind == "verify" and not a.relation,
+        "choose": lambda a: a.kind == "choose", "query": lambda a: a.kind == "query" and not a.relation,
+        "lift": lambda a: a.kind == "query" and a.relation and a.attribute == "scp_code",
+        "compare": lambda a: a.kind == "query" and a.relation and a.attribute == "scp_code",
+        "compare_numeric": lambda a: a.kind == "query" and a.relation and a.attribute == "numeric_feature",
+        "leads": lambda a: a.wants == "leads",
+    }  # fmt: skip
+    for name, grid in grids.items():
+        part = [item for item in items if about[name](item.asked)]
+        if part:
+            tried = [replace(rule, **{name: value}) for value in grid]
+            rule = max(tried, key=lambda one: score(part, answers_of(part, known, heads, one, by_words=False))["all"])
+    return rule
+
+
+def train_heads(
+    ptbxl: str | Path, ecgqa: str | Path, run: str | Path, out: str | Path | None = None, *, epochs: int = 40, seed: int = 0,
+    command: str = "",
+) -> dict[str, float]:  # fmt: skip
+    """Trains and writes the heads (to the package's own weights where ``out`` is None); returns fold 8's AUROC by output."""
+    from safetensors.numpy import load_file
+
+    from assistant.ecgqa.materials import encoded
+    from encoders.encode import Encoder
+
+    run = Path(run)
+    encoder = Encoder.load()
+    data = load_ptbxl(ptbxl, tuple(range(1, 9)))
+    seen = run / f"outoffold-{encoder.hash[:12]}.safetensors"
+    if not seen.exists():
+        raise ArtefactError("The out-of-fold encodings of this encoder are missing; run `ecg-assistant train align` first.")
+    found = load_file(seen)
+    truths = truths_of(data, ecgqa, measure_table(data, run, gate=False))
+    labels = labels_of([truths[int(i)] for i in data.ids])
+    signs = signs_of(data, run)
+    choose = data.folds == CHOOSE_FOLD
+    part = data.take(choose)
+    logits, embeddings = encoded(part, run)
+    curves = fit_calibration(logits, part.labels, encoder.hash).curves[ALL_LEADS]
+    p = np.clip(found["probabilities"].astype(np.float64), 1e-6, 1 - 1e-6)
+    x = inputs_of(found["embeddings"], np.log(p / (1 - p)), signs.features)
+    most = len(OUTPUTS) - NUMERIC
+    base = x[:, 256 : 256 + len(CODES)]
+    arrays = _fit(
+        (general(x)[~choose], labels[~choose, :most]), (general(x)[choose], labels[choose, :most]),
+        (base[~choose], base[choose]), HIDDEN, epochs, seed,
+    )  # fmt: skip
+    told = ~np.isnan(labels[:, most:]).all(axis=1)
+    rows, held = told & ~choose, told & choose
+    numeric = _fit(
+        (own_signs(x)[rows], labels[rows, most:]), (own_signs(x)[held], labels[held, most:]), None, HIDDEN_NUMERIC,
+        EPOCHS_NUMERIC, seed,
+    )  # fmt: skip
+    arrays |= {f"n_{name}": array for name, array in numeric.items() if name != "skip"} | {
+        "curve_slope": curves.slope.astype(np.float32), "curve_offset": curves.offset.astype(np.float32)
+    }  # fmt: skip
+    # Calibrate what will run: 16 bit weights on the shipped encoder's own output.
+    half = {name: array.astype(np.float16).astype(np.float32) for name, array in arrays.items()}
+    written = [truths[int(i)] for i in data.ids[~choose]]
+    listed = SetTable.of([t.listed for t in written])
+    bare = Heads(half, {}, {}, listed)
+    raw = bare.raw(inputs_of(embeddings, bare.base(logits), signs.features[choose]))
+    arrays["slope"], arrays["offset"] = _platt(raw, labels[choose])
+    known = ~np.isnan(labels)
+    prior = np.where(known, labels, 0).sum(axis=0) / known.sum(axis=0)
+    here, there = labels[choose], known[choose]
+    scores = {}
+    for c, name in enumerate(OUTPUTS):
+        y = here[there[:, c], c]
+        if 5 <= y.sum() <= len(y) - 5:
+            one = auroc_per_statement(y[:, None].astype(np.uint8), raw[there[:, c], c : c + 1])[0]
+            scores[name] = round(float(one), 4)
+    card: dict[str, Any] = {
+        "what": "heads for the attributes and the certainty that ECG-QA asks about",
+        "encoder": encoder.hash, "data": "PTB-XL folds 1-7 out of fold, stopped and calibrated on fold 8; ECG-QA's questions",
+        "date": datetime.now(UTC).date().isoformat(), "python": platform.python_version(), "command": command,
+        "hidden": [HIDDEN, HIDDEN_NUMERIC], "seed": seed, "auroc_fold8": scores, "prior": [round(float(v), 6) for v in prior],
+        "patterns": _patterns(written),
+        "f1_thresholds": [round(float(v), 4) for v in best_f1_thresholds(part.labels, curves.apply(logits))],
+    }  # fmt: skip
+    place = Path(out) if out is not None else Path(__file__).parents[1] / "weights"
+    save_heads(arrays, card, listed, place)
+    heads = Heads.load(encoder.hash, place)
+    fold = {int(i): truths[int(i)] for i in part.ids}
+    items = items_of(part, ecgqa, fold, 120, seed + 1)
+    seen_by = dict(
+        zip(part.ids.tolist(), known_of(heads, embeddings, logits, signs.features[choose], signs.beats[choose]), strict=True)
+    )
+    card["rule"] = asdict(fit_rule(items, seen_by, heads))
+    save_heads(arrays, card, listed, place)
+    return scores
+
+
+def main() -> None:
+    """The command line of this module."""
+    parser = argparse.ArgumentParser(prog="python -m assistant.ecgqa.train", description=__doc__)
+    parser.add_argument("ptbxl", metavar="PTBXL_DIR")
+    parser.add_argument("ecgqa", metavar="ECGQA_DIR")
+    parser.add_argument("--run", required=True, metavar="DIR", help="working folder of `ecg-assistant train`")
+    parser.add_argument("--out", metavar="DIR", help=f"where {WEIGHTS} goes; the package's own weights where left out")
+    args = parser.parse_args()
+    command = f"python -m assistant.ecgqa.train {Path(args.ptbxl).name} {Path(args.ecgqa).name} --run {Path(args.run).name}"
+    for name, value in train_heads(args.ptbxl, args.ecgqa, args.run, args.out, command=command).items():
+        print(f"{name:<60} {value:.3f}")
+
+
+if __name__ == "__main__":
+    main()

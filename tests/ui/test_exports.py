@@ -1,0 +1,120 @@
+"""PDF and FHIR: what must stand in them, and that they are what they claim to be."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fhir.resources.R4B.bundle import Bundle
+from fhir.resources.R4B.diagnosticreport import DiagnosticReport
+from fhir.resources.R4B.observation import Observation
+from pypdf import PdfReader
+
+from ui.cli import main
+from ui.demo import demo
+from ui.fhir import MEASURED, bundle
+from ui.pdf import to_pdf
+from ui.signing import Signed, SignedReport
+
+SIGNED = Signed("Dr Ada Lovelace", "2025-03-02T09:15:00.123Z")
+
+
+def report_of(stub: Any, name: str, recorded_at: str | None = None) -> SignedReport:
+    return SignedReport.of(stub.report(demo(name)).to_json(), draft_id="7", recorded_at=recorded_at)
+
+
+def parts(document: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    resources = [entry["resource"] for entry in document["entry"]]
+    return resources[0], resources[1:]
+
+
+@pytest.mark.parametrize("name", ["normal", "af", "noisy"])
+@pytest.mark.parametrize("signed", [None, SIGNED])
+def test_every_bundle_is_valid_fhir_r4(stub: Any, name: str, signed: Signed | None) -> None:
+    made = bundle(replace(report_of(stub, name, "2025-03-01T10:22:00"), signed=signed), "Bed 7" if signed else None)
+    whole = Bundle.model_validate_json(json.dumps(made))
+    assert isinstance(whole.entry[0].resource, DiagnosticReport)
+    assert all(isinstance(entry.resource, Observation) for entry in whole.entry[1:])
+    top, observations = parts(made)
+    state = "preliminary" if signed is None else "final"
+    assert {one["status"] for one in (top, *observations)} == {state}
+    links = [one["reference"] for one in top["result"]]
+    assert links == [entry["fullUrl"] for entry in made["entry"][1:]] and len(set(links)) == len(links)
+    assert ("subject" in top) == (signed is not None) and "identifier" not in top
+
+
+def test_measurements_carry_code_unit_value_and_range(stub: Any) -> None:
+    report = report_of(stub, "normal")
+    _, observations = parts(bundle(report))
+    by_code = {one["code"]["coding"][0]["code"]: one for one in observations if "coding" in one["code"]}
+    assert set(by_code) == {code for code, _, _ in MEASURED.values()}
+    rate, qtc = by_code["8867-4"], by_code["8636-3"]
+    assert rate["valueQuantity"] == {
+        "value": round(report.document["measurements"]["rate_bpm"]["value"]), "unit": "/min",
+        "system": "http://unitsofmeasure.org", "code": "/min",
+    }  # fmt: skip
+    assert rate["referenceRange"][0]["low"]["value"] == 60 and rate["interpretation"][0]["coding"][0]["code"] == "N"
+    assert qtc["code"]["text"] == "QTc (Fridericia)" and "doi" in qtc["referenceRange"][0]["text"]
+
+
+def test_what_could_not_be_measured_is_left_out(stub: Any) -> None:
+    _, observations = parts(bundle(report_of(stub, "af")))
+    assert "8625-6" not in [one["code"].get("coding", [{}])[0].get("code") for one in observations]  # no PR without P waves
+
+
+def test_only_what_stands_is_told_and_a_day_without_its_zone_stays_a_day(stub: Any) -> None:
+    report = report_of(stub, "normal", "2025-03-01T10:22:00")
+    rows = [row for _, rows in report.edition.rows() for row in rows]
+    key = next(row.key for row in rows if row.section == "rhythm" and "F:AFIB" in row.evidence)
+    gone = report.edited(report.edition.reject("0").reject(key).add("Atrial flutter."))
+    top, observations = parts(bundle(gone))
+    stated = [one["valueCodeableConcept"]["text"] for one in observations if "valueCodeableConcept" in one]
+    assert "atrial flutter (AFLT)" in stated and not any("AFIB" in text for text in stated)
+    assert top["effectiveDateTime"] == "2025-03-01" and report.edition.drafted[0].text not in top["conclusion"].split("\n")
+    assert top["conclusion"].startswith("Unconfirmed draft.") and "no treatment advice" in top["conclusion"]
+    assert "effectiveDateTime" not in parts(bundle(report_of(stub, "normal", "yesterday")))[0]
+
+
+def pages(data: bytes) -> list[str]:
+    return [page.extract_text() for page in PdfReader(BytesIO(data)).pages]
+
+
+def test_every_page_of_the_pdf_says_what_it_is_and_whose(stub: Any) -> None:
+    report = report_of(stub, "normal", "2025-03-01T10:22:00")
+    told = pages(to_pdf(report, demo("normal"), "Bed 7 $x^2$"))
+    assert len(told) >= 2
+    for page in told:
+        flat = " ".join(page.split())
+        assert "Unconfirmed draft" in flat and "Bed 7 $x^2$" in flat and "no treatment advice" in flat
+    whole = " ".join(" ".join(told).split())
+    for part in ("aVR", "25 mm/s", "10 mm/mV", "Sokolow-Lyon", "normal 60–100", "A promise.", "A limit.", "Not assessed",
+                 "Versions:", report.document["recording"], "Something critical.", "Recorded: 2025-03-01"):  # fmt: skip
+        assert part in whole, part
+    signed = " ".join(pages(to_pdf(replace(report, signed=SIGNED), demo("normal"))))
+    assert "Signed by Dr Ada Lovelace, 2025-03-02 09:15 UTC" in signed and "Unconfirmed" not in signed
+    assert "Patient:" not in signed
+
+
+def test_the_paper_in_the_pdf_is_to_scale(stub: Any) -> None:
+    first = PdfReader(BytesIO(to_pdf(report_of(stub, "normal"), demo("normal")))).pages[0]
+    assert float(first.mediabox.width) == pytest.approx(297 / 25.4 * 72, abs=0.1)
+    assert "printed at" not in first.extract_text()
+
+
+def test_a_referral_is_printed_as_one(stub: Any) -> None:
+    whole = " ".join(pages(to_pdf(report_of(stub, "noisy"), demo("noisy"))))
+    assert whole.index("Something critical.") < whole.index("Referral: handed over") and "to record it again" in whole
+
+
+def test_the_command_writes_both_and_says_that_they_are_drafts(stubbed: Any, tmp_path: Path, capsys: Any) -> None:
+    out, pdf = tmp_path / "out.json", tmp_path / "out.pdf"
+    assert main(["report", "demo:af", "--fhir", str(out), "--pdf", str(pdf)]) == 0
+    assert "ECG report" in capsys.readouterr().out
+    assert json.loads(out.read_text("utf-8"))["entry"][0]["resource"]["status"] == "preliminary"
+    assert "Unconfirmed draft" in pages(pdf.read_bytes())[0]
+    assert main(["report", "demo:af", "--pdf", str(tmp_path / "x.doc")]) == 2
+    assert "ends in .pdf" in capsys.readouterr().err

@@ -1,0 +1,152 @@
+"""Measurements, findings, evidence, cases and the comparison as HTML; and the traces of cases that are at hand."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from assistant.serial import compare_evidence
+from encoders.errors import QueryError
+from ui import looking
+from ui.demo import demo
+from ui.panes import cases_html, comparison_html, evidence_html, findings_html, measurements_html, vitals_html
+from ui.signing import SignedReport
+from ui.visit import Choice, Entry, Visit, compare, drafted, forget, judged, read_choice
+
+
+def document(stub: Any, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = stub.report(demo(name)).to_json()
+    return found
+
+
+def test_findings_are_grouped_by_state_and_sorted_by_urgency(stub: Any) -> None:
+    html = findings_html(document(stub, "normal"))
+    assert html.index("F:AFIB") < html.index("F:NST_") < html.index("F:IMI") < html.index("F:NORM")
+    assert "97 %" in html and "&lt; 1 %" in html and "A promise." in html
+    assert html.count("<details") == 4
+
+
+def test_values_stand_with_their_range_and_missing_ones_are_a_dash(stub: Any) -> None:
+    html = vitals_html(document(stub, "af"))
+    assert '<span>PR</span><b>—</b><span class="ea-range">120–200</span>' in html
+    assert 'data-look="M:rate_bpm" data-verdict="high"' in html and "110/min" in html
+    table = measurements_html(document(stub, "af"))
+    assert "ST at J, lead V2" in table and "QTc (Fridericia)" in table and "doi:10.1161" in table
+    assert '<tr data-verdict="high"><th scope="row">Rate</th>' in table
+
+
+def test_evidence_says_what_an_item_is_and_where_its_limits_stand(stub: Any) -> None:
+    made = document(stub, "normal")
+    html = evidence_html(("M:pr_ms", "F:AFIB", "C:17", "Q", "F:NONE"), made, "A <sentence>.")
+    for part in ("A &lt;sentence&gt;.", "Normal: 120–200.", "doi:10.1161", "calibrated probability 97 %",
+                 "The recording is usable", "is not among the evidence"):  # fmt: skip
+        assert part in html, part
+    assert "standing remark" in evidence_html((), made)
+
+
+def test_cases_show_how_they_were_found_and_what_is_shared(stub: Any) -> None:
+    made = document(stub, "normal")
+    html = cases_html(made)
+    assert "C:17" in html and "0.91" in html and "alike as a recording" in html and "age 70, M" in html
+    assert "<dt>stated in both</dt><dd>atrial fibrillation</dd>" in html and "<dt>only here</dt>" in html
+    near = {**made["cases"][0], "statements": {"NORM": 100.0, "IMI": 50.0}, "measurements": {"qrs_ms": 104.0}}
+    other = cases_html({**made, "cases": [near]})
+    assert "there, absent here</dt><dd>normal ECG" in other and "there, open here</dt><dd>inferior myocardial infarction" in other
+    assert "QRS 104 ms (" in other
+    assert "data-case" not in html and 'data-case="C:17"' in cases_html(made, ["C:17"])
+    assert "No similar cases" in cases_html({"cases": []})
+
+
+def test_the_comparison_puts_changes_in_front(stub: Any) -> None:
+    first, second = (reading.evidence for reading in stub.read([demo("normal"), demo("lbbb")]))
+    html = comparison_html(compare_evidence(first, second).to_json(), document(stub, "lbbb"))
+    assert html.index('data-changed="yes"') < html.index('data-changed="no"')
+    assert "unchanged" in html and "atrial fibrillation" in html and "95 % of 300 repetitions" in html
+
+
+# The desk ----------------------------------------------------------------------------------------------------------
+
+
+def no_step(_: str) -> None:
+    pass
+
+
+def csv(path: Path, name: str) -> Path:
+    ecg = demo(name)
+    rows = [",".join(f"{lead}_mV" for lead in ecg.leads)]
+    rows += [",".join(f"{v:.3f}" for v in row) for row in ecg.signal_mv.T]
+    path.write_text("\n".join(rows), encoding="utf-8")
+    return path
+
+
+def test_several_files_become_entries_and_a_bad_one_costs_only_itself(tmp_path: Path) -> None:
+    files = (csv(tmp_path / "one.csv", "normal"), csv(tmp_path / "two.csv", "af"), tmp_path / "bad.hea")
+    files[2].write_text("nonsense")
+    entries, trouble = read_choice(Choice(files=tuple(map(str, (*files, files[0]))), rate="500", sex="F", age="60"))
+    assert [entry.name for entry in entries] == ["one", "two"] and entries[0].ecg.age_years == 60
+    assert trouble.startswith("2 recordings were read") and "bad" in trouble and str(tmp_path) not in trouble
+    assert all(file.exists() for file in files)  # they go when all went well, or when others are chosen
+    forget(tuple(map(str, files)))
+    assert not any(file.exists() for file in files)
+
+
+@pytest.mark.parametrize("choice", [Choice(), Choice(demo="demo:normal", age="old"), Choice(demo="demo:normal", rate="-1")])
+def test_a_choice_that_is_none_gets_one_sentence(choice: Choice) -> None:
+    with pytest.raises(QueryError, match=r"^[A-Z][^.]*\.$"):
+        read_choice(choice)
+
+
+def test_a_previous_recording_makes_a_comparison_and_keeps_decisions(stub: Any) -> None:
+    entries = (
+        Entry("later", replace(demo("normal"), recorded_at="2025-01-01T00:00:00")),
+        Entry("earlier", replace(demo("lbbb"), recorded_at="2024-01-01T00:00:00")),
+    )
+    visit = drafted(stub, judged(stub, Visit(entries, shown=1), no_step), no_step)
+    assert compare(visit) is None and visit.entries[0].reading is None  # read when it is chosen
+    visit = visit.with_report(visit.report.edited(visit.report.edition.reject("0").add("Mine.")))
+    visit = drafted(stub, judged(stub, replace(visit, previous=0), no_step), no_step)
+    told = compare(visit)
+    assert told is not None and "after the one shown" in told["caution"][0]
+    assert {row.state for _, rows in visit.report.edition.rows() for row in rows} >= {"rejected", "added"}
+    assert len(stub.seen) == 2 and visit.chat is not None and len(visit.chat.readings) == 2
+    again = drafted(stub, judged(stub, visit, no_step), no_step)
+    assert again.report is visit.report and len(stub.seen) == 2
+
+
+def test_a_cases_trace_is_drawn_where_its_file_is_at_hand_and_no_path_is_told(
+    stub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import wfdb
+
+    ecg = demo("af")
+    wfdb.wrsamp("case", fs=500, units=["mV"] * 12, sig_name=list(ecg.leads), p_signal=ecg.signal_mv.T.astype(float),
+                fmt=["16"] * 12, write_dir=str(tmp_path))  # fmt: skip
+    path = tmp_path / "case"
+    np.save(tmp_path / "damaged.npy", np.zeros(3))
+    wheres = {"C:1": str(path), "C:2": "PTB-XL 1.0.3 records100/00000/00001_lr", "C:3": str(tmp_path / "gone"),
+              "C:4": str(tmp_path / "damaged.npy"), "C:5": "case.hea"}  # fmt: skip
+    made = document(stub, "normal")
+    made["cases"] = [{**made["cases"][0], "id": i, "where": where} for i, where in wheres.items()]
+    visit = Visit((Entry("x", demo("normal"), report=SignedReport.of(made)),))
+    assert looking.at_hand(made) == ("C:1", "C:4")
+    for case in ("C:2", "C:3", "C:4", "C:5", "C:9"):
+        with pytest.raises(QueryError) as refused:
+            looking.case_paper(visit, case)
+        assert str(tmp_path) not in str(refused.value)
+    # What a library calls "folder/file", or by the name of a public set, is found in the folders that are named, not outside.
+    (tmp_path / "ward").mkdir()
+    monkeypatch.setenv(looking.RECORDINGS, str(tmp_path / "ward"))
+    assert looking.at_hand(made) == ("C:1", "C:4")
+    monkeypatch.setenv(looking.RECORDINGS, f"{tmp_path / 'ward'}{os.pathsep}{tmp_path}")
+    made["cases"][1]["where"] = "PTB-XL 1.0.3 case"
+    assert looking.at_hand(made) == ("C:1", "C:2", "C:4", "C:5") and "<svg" in looking.case_paper(visit, "C:2")
+    monkeypatch.setenv(looking.RECORDINGS, str(tmp_path / "ward"))
+    made["cases"][1]["where"] = "../case"
+    assert "C:2" not in looking.at_hand(made)
+    html = cases_html(made, looking.at_hand(made), {"C:1": looking.case_paper(visit, "C:1")})
+    assert "<svg" in html and str(tmp_path) not in html and 'data-case="C:1"' not in html

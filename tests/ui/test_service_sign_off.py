@@ -1,0 +1,130 @@
+"""From a draft to its signature over the service, and what the audit store knows of it afterwards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from encoders.ecg import STANDARD_LEADS
+from ui.audit import AuditStore
+from ui.demo import demo
+from ui.keys import KeyFile
+from ui.service import create_app
+
+
+@pytest.fixture
+def audit(tmp_path: Path) -> AuditStore:
+    return AuditStore(tmp_path / "audit.sqlite")
+
+
+@pytest.fixture
+def client(stub: Any, audit: AuditStore) -> Iterator[TestClient]:
+    with TestClient(create_app(stub, page=False, audit=audit)) as client:
+        yield client
+
+
+def accepted(draft: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"kind": "accepted", "sentence": sentence["sentence"]} for sentence in draft["to_sign"]]
+
+
+def test_a_draft_is_signed_sentence_by_sentence(client: TestClient, audit: AuditStore) -> None:
+    draft = client.post("/v1/reports", data={"demo": "af"}).json()
+    assert draft["state"] == "unconfirmed draft" and draft["to_sign"][0]["text"] == "Atrial fibrillation <i>."
+    address = f"/v1/reports/{draft['draft_id']}"
+    state = client.get(address).json()
+    assert state["signature"] is None and state["to_sign"] == draft["to_sign"]
+    assert state["recordings"] == [demo("af").content_hash()]
+    decisions = accepted(draft)
+    decisions[0] = {"kind": "changed", "sentence": 0, "text": "Atrial flutter.", "codes": ["AFLT"]}
+    decisions.append({"kind": "added", "text": "Low voltage.", "codes": ["LVOLT"], "section": "chambers"})
+    signed = client.post(f"{address}/signature", json={"signer": "Dr Ann Reader", "decisions": decisions})
+    assert signed.status_code == 200 and signed.json()["state"] == "signed" == client.get(address).json()["state"]
+    signature = signed.json()["signature"]
+    assert signature["signer"] == "Dr Ann Reader" and signature["sentences"][0]["text"] == "Atrial flutter."
+    assert signature["sentences"][-1]["codes"] == ["LVOLT"]
+    again = client.post(f"{address}/signature", json={"signer": "Dr Ann Reader", "decisions": decisions})
+    assert again.status_code == 409 and "signed already" in again.json()["error"]
+    rates = {rate["code"]: rate for rate in client.get("/v1/audit/rates").json()["findings"]}
+    # The rhythm section still says atrial fibrillation, so that finding counts as changed.
+    assert (rates["AFIB"]["drafted"], rates["AFIB"]["changed"], rates["AFLT"]["added"]) == (1, 1, 1)
+    assert audit.verify().fault is None
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"signer": "Dr Ann Reader", "decisions": []}, 422),
+        ({"signer": "A", "decisions": []}, 422),
+        ({"decisions": []}, 422),
+        ({"signer": "Dr Ann Reader", "decisions": [{"kind": "kept", "sentence": 0}]}, 422),
+        ({"signer": "Dr Ann Reader", "decisions": [], "patient": "x"}, 422),
+        ([], 422),
+    ],
+)
+def test_sign_offs_that_make_no_sense(client: TestClient, body: Any, status: int) -> None:
+    draft = client.post("/v1/reports", data={"demo": "af"}).json()
+    answer = client.post(f"/v1/reports/{draft['draft_id']}/signature", json=body)
+    assert (answer.status_code, list(answer.json())) == (status, ["error"])
+    assert client.get(f"/v1/reports/{draft['draft_id']}").json()["state"] == "unconfirmed draft"
+
+
+def test_unknown_drafts(client: TestClient) -> None:
+    body = {"signer": "Dr Ann Reader", "decisions": []}
+    assert client.get(f"/v1/reports/{'0' * 32}").status_code == 404
+    assert client.post(f"/v1/reports/{'0' * 32}/signature", json=body).status_code == 404
+    assert client.get("/v1/reports/x").status_code == 422
+
+
+def test_referrals_are_drafts_to_sign_too(client: TestClient) -> None:
+    referral = client.post("/v1/reports", data={"demo": "noisy"}).json()
+    assert referral["status"] == "referral" and referral["draft_id"]
+    body = {"signer": "Dr Ann Reader", "decisions": accepted(referral)}
+    signed = client.post(f"/v1/reports/{referral['draft_id']}/signature", json=body).json()
+    assert (signed["state"], signed["status"], signed["reasons"]) == ("signed", "referral", referral["reasons"])
+
+
+def test_each_piece_of_work_stands_in_the_audit_store_without_a_name(client: TestClient, audit: AuditStore, stub: Any) -> None:
+    ecg = demo("normal")
+    rows = [",".join(STANDARD_LEADS), *(",".join(f"{v:.3f}" for v in row) for row in ecg.signal_mv.T)]
+    files = [("files", ("Kowalski_Anna_1950.csv", "\n".join(rows).encode()))]
+    more = {"fs_hz": "500", "unit": "mV"}
+    assert client.post("/v1/reports", files=files, data=more).status_code == 200
+    asked = {**more, "question": "Does Kowalski have atrial fibrillation?"}
+    assert client.post("/v1/answers", files=files, data=asked).status_code == 200
+    assert client.post("/v1/cases/search", files=files, data={**more, "where": "age>60"}).status_code == 200
+    assert client.post("/v1/cases/search", data={"text": "like Mrs Kowalski"}).status_code == 200
+    assert client.post("/v1/measurements", files=files, data=more).status_code == 200
+    broken = [("files", ("Kowalski_Anna_1950.hea", b"broken"))]
+    assert client.post("/v1/reports", files=broken).status_code == 422  # nothing was drafted, nothing is kept
+    entries = list(audit.entries())
+    assert [entry.action for entry in entries] == ["report", "question", "search", "search", "measure"]
+    recording = stub.seen[0].content_hash()
+    assert [entry.body["recordings"] for entry in entries] == [[recording]] * 3 + [[]] + [[recording]]
+    assert all(entry.body["versions"] for entry in entries) and {entry.actor for entry in entries} == {"local"}
+    text = json.dumps([entry.to_json() for entry in entries])
+    assert "Kowalski" not in text and "1950" not in text and "age>60" in text
+
+
+def test_nothing_is_handed_out_that_could_not_be_written_down(client: TestClient, audit: AuditStore) -> None:
+    audit.close()
+    answer = client.post("/v1/reports", data={"demo": "af"})
+    assert answer.status_code == 503 and list(answer.json()) == ["error"] and "audit store" in answer.json()["error"]
+
+
+def test_whoever_acts_stands_in_the_audit_store_by_the_name_of_their_key(stub: Any, audit: AuditStore, tmp_path: Path) -> None:
+    keys = KeyFile(tmp_path / "keys.sqlite")
+    ward, auditor = keys.add("ward 3", "clinician"), keys.add("auditor", "auditor")
+    with TestClient(create_app(stub, page=False, audit=audit, keys=keys)) as client:
+        assert client.post("/v1/reports", data={"demo": "af"}, headers={"x-api-key": ward}).status_code == 200
+        lines = client.get("/v1/audit", headers={"authorization": f"Bearer {auditor}"})
+        table = client.get("/v1/audit", params={"format": "csv", "since": "2020-01-01"}, headers={"x-api-key": auditor})
+        assert client.get("/v1/audit", params={"since": "soon"}, headers={"x-api-key": auditor}).status_code == 422
+    first, second = (json.loads(line) for line in lines.text.splitlines())
+    assert (first["actor"], first["role"], first["action"]) == ("ward 3", "clinician", "report")
+    assert (second["actor"], second["action"]) == ("auditor", "audit")  # reading is written down, too
+    assert table.text.startswith("seq,id,at,actor") and len(table.text.splitlines()) == 4

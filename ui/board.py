@@ -1,0 +1,372 @@
+"""The page's parts and what happens when they are used. Imports Gradio: only ``ui.page`` imports this, when a page is made."""
+
+from __future__ import annotations
+
+import base64
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from encoders.errors import EcgAssistantError
+from ui import looking, panes, present, texts
+from ui.audit import actor_of
+from ui.demo import DEMOS, PREFIX
+from ui.desk import Busy, Desk
+from ui.editing import Edition
+from ui.replies import growing
+from ui.takeaway import KINDS, packed
+from ui.visit import Choice, Visit, compare, drafted, forget, judged, read_choice, recorded
+
+if TYPE_CHECKING:
+    from assistant import Assistant
+    from assistant.report import Line
+
+__all__ = ["board"]
+
+_LOG = logging.getLogger("ecg-assistant")
+#: How long a visitor's recordings are held in memory after the last use, in seconds.
+KEEP_S = 1800
+#: What the page's scripts call: they send what was pressed, and take a file that was made.
+_COURIER = "window.eaSend = (name, data) => trigger(name, data); window.eaEvents = ['edit', 'look', 'hand'];"
+_PARCEL = "watch('value', () => window.eaDeliver(props.value));"
+Update = dict[Any, Any]
+
+
+class _Board:
+    """The components, made inside ``gr.Blocks``, and the handlers of their events."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.visit = gr.State(None, time_to_live=KEEP_S)
+        self.pending = gr.State((), time_to_live=KEEP_S, delete_callback=forget)
+        gr.HTML(present.header_html(), padding=False)
+        self.courier = gr.HTML("", js_on_load=_COURIER, elem_id="courier", padding=False)
+        self.parcel = gr.HTML(None, html_template="", js_on_load=_PARCEL, elem_id="parcel", padding=False)
+        self._recordings()
+        self.message = gr.HTML("", elem_id="message", padding=False)
+        with gr.Row(equal_height=False, elem_id="work"):
+            with gr.Column(scale=3, min_width=480, elem_id="left"):
+                self.tools = gr.HTML("", elem_id="tools", padding=False)
+                self.paper = gr.HTML(present.empty_html(texts.EMPTY), elem_id="paper", padding=False)
+                self.vitals = gr.HTML("", elem_id="vitals", padding=False)
+                self.evidence = gr.HTML("", elem_id="evidence", padding=False)
+            with gr.Column(scale=2, min_width=360, elem_id="right"):
+                self._tabs()
+        self._wire()
+
+    # Parts ------------------------------------------------------------------------------------------------------------
+
+    def _recordings(self) -> None:
+        self.accordion = gr.Accordion(texts.RECORDINGS, open=True, elem_id="recordings")
+        with self.accordion, gr.Row(equal_height=False):
+            with gr.Column(scale=3, min_width=240):
+                self.files = gr.File(file_count="multiple", label=texts.DROP_LABEL, height=92, elem_id="files")
+            with gr.Column(scale=4, min_width=300):
+                self.demo = gr.Radio(
+                    [(subject.title, PREFIX + subject.name) for subject in DEMOS], label=texts.DEMO_LABEL,
+                    value=PREFIX + DEMOS[0].name, elem_id="demo",
+                )  # fmt: skip
+            with gr.Column(scale=3, min_width=240):
+                with gr.Row():
+                    # A text field, for an empty number field of Gradio reads 0, and 0 years would overrule the file.
+                    self.age = gr.Textbox(
+                        label=texts.AGE, placeholder=texts.AS_RECORDED, min_width=80, max_length=5, elem_id="age"
+                    )
+                    self.sex = gr.Dropdown(
+                        [("—", ""), ("F", "F"), ("M", "M")], value="", label=texts.SEX, min_width=80, elem_id="sex"
+                    )
+                with gr.Accordion(texts.TABLES, open=False), gr.Row():
+                    self.rate = gr.Textbox(label=texts.RATE, min_width=80, max_length=10, elem_id="rate")
+                    self.unit = gr.Dropdown(
+                        [("—", ""), "mV", "uV", "V"], value="", label=texts.UNIT, min_width=80, elem_id="unit"
+                    )
+                self.go = gr.Button(texts.ANALYSE, variant="primary", elem_id="analyse")
+        with gr.Row(visible=False, elem_id="entries") as self.chooser:
+            self.shown = gr.Dropdown([], label=texts.CHOOSE, elem_id="shown", min_width=200)
+            self.previous = gr.Dropdown([], label=texts.PREVIOUS, elem_id="previous", min_width=200)
+
+    def _tabs(self) -> None:
+        draft, findings, measured, compared, cases, talk = texts.TABS
+        with gr.Tabs(selected="draft", elem_id="tabs") as self.tabs:
+            with gr.Tab(draft, id="draft"):
+                self.document = gr.HTML("", elem_id="draft", elem_classes="ea-pane", padding=False)
+                self.sign = gr.HTML("", elem_id="sign-pane", elem_classes="ea-pane", padding=False)
+            with gr.Tab(findings, id="findings"):
+                self.findings = gr.HTML("", elem_id="findings", elem_classes="ea-pane", padding=False)
+            with gr.Tab(measured, id="measured"):
+                self.measured = gr.HTML("", elem_id="measured", elem_classes="ea-pane", padding=False)
+            with gr.Tab(compared, id="compared"):
+                self.compared = gr.HTML(
+                    present.empty_html(texts.COMPARE_EMPTY), elem_id="compared", elem_classes="ea-pane", padding=False
+                )
+            with gr.Tab(cases, id="cases"):
+                self.cases = gr.HTML("", elem_id="cases", elem_classes="ea-pane", padding=False)
+            with gr.Tab(talk, id="talk"):
+                # Every reply is made here, with all text in it escaped: sanitising it would take away its evidence buttons.
+                self.talk = gr.Chatbot(
+                    label=texts.CHAT_LABEL, height=400, placeholder=texts.CHAT_EMPTY, render_markdown=False, sanitize_html=False,
+                    feedback_options=None, buttons=[], elem_id="talk", layout="bubble",
+                )  # fmt: skip
+                with gr.Row():
+                    self.question = gr.Textbox(
+                        placeholder=texts.ASK_PLACEHOLDER, label=texts.ASK_PLACEHOLDER, show_label=False, container=False,
+                        scale=1, elem_id="question", max_length=2000,
+                    )  # fmt: skip
+                    self.send = gr.Button(texts.ASK, scale=0, min_width=60, elem_id="send")
+                gr.Examples([[text] for text in texts.QUESTIONS], inputs=[self.question], label=texts.FOR_EXAMPLE)
+
+    def _wire(self) -> None:
+        whole = [
+            self.visit, self.pending, self.message, self.accordion, self.chooser, self.shown, self.previous, self.tools,
+            self.paper, self.vitals, self.evidence, self.document, self.sign, self.findings, self.measured, self.compared,
+            self.cases, self.talk, self.files, self.tabs,
+        ]  # fmt: skip
+        about = [self.files, self.pending, self.demo, self.age, self.sex, self.rate, self.unit]
+        private: dict[str, Any] = {"api_visibility": "private"}
+        busy: dict[str, Any] = {"show_progress": "full", "show_progress_on": [self.paper], **private}
+        self.go.click(self.analyse, about, whole, **busy)
+        self.shown.input(self.choose, [self.visit, self.shown], whole, **busy)
+        self.previous.input(self.choose_previous, [self.visit, self.previous], whole, **busy)
+        quiet: dict[str, Any] = {"show_progress": "hidden", **private}
+        # Every decision and every look counts, however fast they come: they are taken one after the other.
+        self.courier.edit(
+            self.edit, [self.visit], [self.visit, self.message, self.document], trigger_mode="multiple", **quiet
+        )
+        self.courier.look(
+            self.look, [self.visit], [self.visit, self.message, self.paper, self.evidence, self.cases],
+            show_progress="minimal", show_progress_on=[self.evidence], trigger_mode="multiple", **private,
+        )  # fmt: skip
+        handed = self.courier.hand(
+            self.hand, [self.visit], [self.visit, self.message, self.document, self.parcel],
+            show_progress="minimal", show_progress_on=[self.message], **private,
+        )  # fmt: skip
+        # What was handed over does not stay in the session.
+        handed.then(lambda: None, None, self.parcel, **quiet)
+        for event in (self.question.submit, self.send.click):
+            event(self.ask, [self.question, self.talk, self.visit], [self.talk, self.question, self.message], **quiet)
+
+    # What happens -----------------------------------------------------------------------------------------------------
+
+    def _trouble(self, error: Exception) -> str:
+        """The sentence that the visitor reads; what was unforeseen is logged by its kind alone."""
+        if isinstance(error, EcgAssistantError | Busy):
+            return str(error)
+        _LOG.error("unforeseen %s", type(error).__name__)
+        return texts.UNFORESEEN
+
+    def _carefully(self, work: Callable[[], Update]) -> Update:
+        """What the work shows; where it fails, one sentence and nothing else changes."""
+        try:
+            return {self.message: "", **work()}
+        except Exception as error:
+            return {self.message: present.message_html(self._trouble(error))}
+
+    def analyse(
+        self, files: list[str] | None, pending: tuple[str, ...], demo: str | None, age: str | None, sex: str | None,
+        rate: str | None, unit: str | None, request: gr.Request, progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> Update:  # fmt: skip
+        dropped = tuple(files or ())
+        forget(tuple(file for file in pending if file not in dropped))
+
+        def work() -> Update:
+            progress(0.05, desc=texts.STEPS["read"])
+            entries, trouble = read_choice(Choice(demo, dropped, age, sex, rate, unit))
+            shown = self._judge(Visit(entries, shown=len(entries) - 1), request, progress)
+            forget(dropped)
+            return {**shown, self.message: present.message_html(trouble), self.files: None, self.pending: ()}
+
+        out = self._carefully(work)
+        return out if self.visit in out else {**out, self.pending: dropped}
+
+    def choose(
+        self, visit: Visit | None, shown: int | None, request: gr.Request, progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> Update:  # fmt: skip
+        if visit is None or shown is None or not 0 <= shown < len(visit.entries):
+            return {self.message: ""}
+        previous = None if visit.previous == shown else visit.previous
+        return self._carefully(lambda: self._judge(replace(visit, shown=shown, previous=previous), request, progress))
+
+    def choose_previous(
+        self, visit: Visit | None, previous: int | None, request: gr.Request, progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> Update:  # fmt: skip
+        if visit is None:
+            return {self.message: ""}
+        chosen = previous if previous is not None and 0 <= previous < len(visit.entries) and previous != visit.shown else None
+        return self._carefully(lambda: self._judge(replace(visit, previous=chosen), request, progress))
+
+    def _judge(self, visit: Visit, request: gr.Request, progress: gr.Progress) -> Update:
+        """Reads, drafts, records, and shows."""
+        shares = {"load": 0.15, "judge": 0.4, "write": 0.75, "draw": 0.9}
+
+        def step(name: str) -> None:
+            progress(shares[name], desc=texts.STEPS[name])
+
+        def work(assistant: Assistant) -> Visit:
+            return drafted(assistant, judged(assistant, visit, step), step)
+
+        step("load")
+        with self.desk.place():
+            done = self.desk.with_assistant(work)
+        done = recorded(self.desk, actor_of(request), done)
+        step("draw")
+        return self._show(done)
+
+    def _show(self, visit: Visit) -> Update:
+        document, several = visit.report.document, len(visit.entries) > 1
+        names = [
+            (texts.ENTRY.format(n=n + 1, name=e.name) if not e.ecg.recorded_at
+             else texts.ENTRY_AT.format(n=n + 1, name=e.name, at=e.ecg.recorded_at), n)
+            for n, e in enumerate(visit.entries)
+        ]  # fmt: skip
+        changes = compare(visit)
+        compared = present.empty_html(texts.COMPARE_EMPTY) if changes is None else panes.comparison_html(changes, document)
+        others = [(texts.NO_PREVIOUS, -1), *(one for one in names if one[1] != visit.shown)]
+        return {
+            self.visit: visit,
+            self.accordion: gr.Accordion(open=False),
+            self.chooser: gr.Row(visible=several),
+            self.shown: gr.Dropdown(choices=names, value=visit.shown),
+            self.previous: gr.Dropdown(choices=others, value=-1 if visit.previous is None else visit.previous),
+            self.tools: present.tools_html(looking.leads_of(visit.entry), visit.entry.ecg.duration_s, visit.view),
+            self.paper: looking.paper_of(visit),
+            self.vitals: panes.vitals_html(document),
+            self.evidence: present.hint_html(texts.EVIDENCE_EMPTY),
+            self.document: present.document_html(visit.report),
+            self.sign: present.sign_html(visit.report),
+            self.findings: panes.findings_html(document),
+            self.measured: panes.measurements_html(document),
+            self.compared: compared,
+            self.cases: panes.cases_html(document, looking.at_hand(document)),
+            self.talk: [],
+            self.tabs: gr.Tabs(selected="draft"),
+        }
+
+    def edit(self, visit: Visit | None, event: gr.EventData) -> Update:
+        data = event._data
+
+        def work() -> Update:
+            if visit is None:
+                return {}
+            report = visit.report
+            changed = report.edited(_edition(report.edition, data))
+            return {self.visit: visit.with_report(changed), self.document: present.document_html(changed)}
+
+        return self._carefully(work)
+
+    def look(self, visit: Visit | None, event: gr.EventData) -> Update:
+        data = event._data
+
+        def work() -> Update:
+            if visit is None:
+                return {}
+            if "view" in data:
+                old, view = visit.view, looking.view_of(data["view"])
+                # Another layout is asked for to see that layout, and not every lead under the other with its marks.
+                seen = replace(visit, view=view, marked=visit.marked if view.layout == old.layout else None)
+                return {self.visit: seen, self.paper: looking.paper_of(seen)}
+            if "case" in data:
+                opened = {**visit.traces, str(data["case"]): looking.case_paper(visit, str(data["case"]))}
+                document = visit.report.document
+                seen = replace(visit, traces=opened)
+                return {self.visit: seen, self.cases: panes.cases_html(document, looking.at_hand(document), opened)}
+            return self._evidence(visit, str(data.get("id") or ""), str(data.get("sentence") or ""), bool(data.get("show")))
+
+        return self._carefully(work)
+
+    def _evidence(self, visit: Visit, evidence_id: str, key: str, show: bool) -> Update:
+        """What a sentence or an id rests on; where that is a finding, what speaks for it is drawn on the paper."""
+        document, said = visit.report.document, ""
+        ids: tuple[str, ...] = (evidence_id,) if evidence_id else ()
+        if evidence_id == "clear":
+            seen = replace(visit, marked=None)
+            return {self.visit: seen, self.paper: looking.paper_of(seen), self.evidence: present.hint_html(texts.EVIDENCE_EMPTY)}
+        if key:
+            row = next((row for _, rows in visit.report.edition.rows() for row in rows if row.key == key), None)
+            said, ids = ("", ()) if row is None else (row.text, row.evidence)
+        known = {f["code"] for f in document.get("findings") or ()}
+        code = next((i[2:] for i in ids if i.startswith("F:") and i[2:] in known), None)
+        if code is None:
+            return {self.evidence: panes.evidence_html(ids, document, said)}
+        with self.desk.place():
+            marked = self.desk.with_assistant(lambda assistant: looking.explained(assistant, visit.entry, code))
+        seen = replace(visit, marked=marked)
+        told = panes.evidence_html(ids, document, said, looking.spoken_html(marked))
+        return {self.visit: seen, self.paper: looking.paper_of(seen), self.evidence: told}
+
+    def hand(self, visit: Visit | None, request: gr.Request, event: gr.EventData) -> Update:
+        """Signs, or packs the report to be taken away. The patient's label is in the event alone, and in what is packed."""
+        data = event._data
+        kind, label = str(data.get("kind")), str(data.get("label") or "")
+
+        def work() -> Update:
+            if visit is None:
+                return {}
+            report, actor = visit.report, actor_of(request)
+            if kind == "sign":
+                signed = report.sign(self.desk.audit, actor, str(data.get("name") or ""), label)
+                return {self.visit: visit.with_report(signed), self.document: present.document_html(signed)}
+            if kind not in KINDS:
+                return {}
+            made = packed(kind, report, visit.entry.ecg, label)
+            self.desk.audit.record(
+                "export", actor, recordings=[report.document["recording"]], kind=kind, about=report.draft_id
+            )
+            parcel = {"name": made.name, "type": made.type, "data": base64.b64encode(made.content).decode()}
+            return {self.parcel: parcel}
+
+        return self._carefully(work)
+
+    def ask(
+        self, question: str, talk: list[dict[str, Any]], visit: Visit | None, request: gr.Request
+    ) -> Iterator[Update]:
+        question = (question or "").strip()
+        if not question:
+            yield {self.question: ""}
+            return
+        said = [*talk, {"role": "user", "content": present.plain(question)}]
+        yield {self.talk: [*said, {"role": "assistant", "content": texts.THINKING}], self.question: "", self.message: ""}
+        if visit is None or visit.chat is None:
+            yield {self.talk: [*said, {"role": "assistant", "content": present.plain(texts.ASK_FIRST)}]}
+            return
+        chat, document = visit.chat, visit.report.document
+
+        def work(_: Assistant) -> tuple[list[Line], dict[str, Any]]:
+            lines = list(chat.stream(question))
+            reply = chat.turns[-1].reply.to_json()
+            self.desk.audit.record(
+                "question", actor_of(request), recordings=[document["recording"]], asked=question, document=reply,
+                about=visit.report.draft_id, versions=document.get("versions"),
+            )  # fmt: skip
+            return lines, reply
+
+        try:
+            with self.desk.place():
+                lines, reply = self.desk.with_assistant(work)
+        except Exception as error:
+            yield {self.talk: [*said, {"role": "assistant", "content": present.plain(self._trouble(error))}]}
+            return
+        for part in growing(lines, reply, document):
+            yield {self.talk: [*said, {"role": "assistant", "content": part}]}
+
+
+def _edition(edition: Edition, data: dict[str, Any]) -> Edition:
+    """The edition after what was pressed on the page."""
+    what, key, text = str(data.get("do")), str(data.get("key") or ""), str(data.get("text") or "")
+    if what == "accept":
+        return edition.accept(key)
+    if what == "reject":
+        return edition.reject(key)
+    if what == "change":
+        return edition.change(key, text)
+    return edition.add(text, str(data.get("section") or "impression")) if what == "add" else edition
+
+
+def board(desk: Desk) -> gr.Blocks:
+    """The page as Gradio blocks."""
+    blocks = gr.Blocks(title=texts.TITLE, analytics_enabled=False, fill_width=True, delete_cache=(600, KEEP_S))
+    with blocks:
+        _Board(desk)
+    return blocks

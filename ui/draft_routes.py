@@ -1,0 +1,112 @@
+"""The state of a draft over the service, and its signature."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Path
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from ui.access import needs
+from ui.audit import Actor, DraftRecord
+from ui.desk import Desk
+from ui.drafted import KINDS, MAX_EDITS, MAX_SENTENCE, SIGNED_SECTIONS, Edit
+from ui.examples import EXAMPLE_STATE
+from ui.problems import NO_DRAFT, SIGNED_BEFORE, responses
+
+__all__ = ["add_draft_routes", "state_json"]
+
+DraftId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="The draft_id that came with the report.")]
+
+
+class Decision(BaseModel):
+    """What the signer decided about one drafted sentence, or a sentence of their own."""
+
+    model_config = ConfigDict(extra="forbid")
+    kind: str = Field(pattern=f"^({'|'.join(KINDS)})$", description=f"One of {', '.join(KINDS)}.")
+    sentence: int | None = Field(None, ge=0, le=MAX_EDITS, description="Number in to_sign, from 0; none for an added one.")
+    text: str = Field("", max_length=MAX_SENTENCE, description="The wording of a changed or added sentence.")
+    codes: list[str] | None = Field(
+        None, max_length=71, description="Findings that the new wording states as present; left out, a changed one keeps its own."
+    )
+    section: str = Field("impression", description=f"Where an added sentence goes: {', '.join(SIGNED_SECTIONS)}.")
+
+
+class SignOff(BaseModel):
+    """A sign-off: who signs, and a decision for every drafted sentence."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{
+        "signer": "Dr Ann Reader",
+        "decisions": [
+            {"kind": "accepted", "sentence": 0},
+            {"kind": "changed", "sentence": 1, "text": "Atrial fibrillation, rate 104/min.", "codes": ["AFIB"]},
+            {"kind": "rejected", "sentence": 2},
+            {"kind": "added", "text": "Low QRS voltage.", "codes": ["LVOLT"], "section": "chambers"},
+        ],
+    }]})  # fmt: skip
+    signer: str = Field(min_length=2, max_length=100, description="The name of the clinician who signs.")
+    decisions: list[Decision] = Field(max_length=MAX_EDITS, description="One for every sentence of to_sign, and added ones.")
+
+
+def add_draft_routes(app: FastAPI, desk: Desk) -> None:
+    """Adds /v1/reports/{draft_id} and its signature."""
+
+    def found(draft_id: str) -> DraftRecord:
+        recorded = desk.audit.draft(draft_id)
+        if recorded is None:
+            raise HTTPException(404, NO_DRAFT)
+        return recorded
+
+    @app.get(
+        "/v1/reports/{draft_id}", summary="What was drafted, and whether it is signed",
+        responses=responses(EXAMPLE_STATE, 404, 422, 503),
+    )  # fmt: skip
+    def state_of(actor: Annotated[Actor, needs("reports")], draft_id: DraftId) -> JSONResponse:
+        """The drafted sentences as they were recorded; the whole report is not kept."""
+        return JSONResponse(_whole_state(found(draft_id)))
+
+    @app.post(
+        "/v1/reports/{draft_id}/signature", summary="Sign a draft, sentence by sentence",
+        responses=responses(EXAMPLE_STATE, 404, 408, 409, 413, 422, 503),
+    )  # fmt: skip
+    def sign(actor: Annotated[Actor, needs("sign")], draft_id: DraftId, sign_off: SignOff) -> JSONResponse:
+        """Every sentence of `to_sign` is accepted, changed or rejected, and others may be added. A draft is signed once.
+
+        Typed text is kept in the audit store with names, dates and long numbers masked; do not write names into it.
+        """
+        if found(draft_id).signature is not None:
+            raise HTTPException(409, SIGNED_BEFORE)
+        edits = [
+            Edit(d.kind, d.sentence, d.text, None if d.codes is None else tuple(d.codes), d.section) for d in sign_off.decisions
+        ]
+        desk.audit.sign(draft_id, actor, sign_off.signer, edits)
+        return JSONResponse(_whole_state(found(draft_id)))
+
+
+def state_json(draft: DraftRecord) -> dict[str, Any]:
+    """What comes with a draft: its id, its state, and the numbered sentences to decide."""
+    return {
+        "draft_id": draft.id,
+        "state": draft.state,
+        "to_sign": [{"sentence": number, **sentence.to_json()} for number, sentence in enumerate(draft.sentences)],
+    }
+
+
+def _whole_state(draft: DraftRecord) -> dict[str, Any]:
+    signature = draft.signature
+    return {
+        **state_json(draft),
+        "drafted_at": draft.at,
+        "status": draft.kind,
+        "recordings": list(draft.recordings),
+        "reasons": list(draft.reasons),
+        "versions": draft.versions,
+        "signature": None if signature is None else {
+            "signer": signature.signer,
+            "signed_at": signature.at,
+            "decisions": [edit.to_json() for edit in signature.edits],
+            "sentences": [sentence.to_json() for sentence in signature.sentences],
+        },
+    }  # fmt: skip

@@ -1,0 +1,170 @@
+"""What was drafted, sentence by sentence, and what a human made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from encoders.errors import QueryError
+from encoders.vocabulary import CODES
+from ui.masking import masked
+
+__all__ = [
+    "ACCEPTED",
+    "ADDED",
+    "CHANGED",
+    "KINDS",
+    "MAX_EDITS",
+    "MAX_SENTENCE",
+    "REJECTED",
+    "SIGNED_SECTIONS",
+    "Edit",
+    "Sentence",
+    "drafted_sentences",
+    "masked_edit",
+    "signed_sentences",
+]
+
+ACCEPTED, CHANGED, REJECTED, ADDED = KINDS = ("accepted", "changed", "rejected", "added")
+#: Sections that a human signs, the impression first; the others tell what the machine could not do.
+SIGNED_SECTIONS = (
+    "impression", "rhythm", "rate and intervals", "axis", "conduction", "chambers", "infarction and ST-T", "comparison",
+)  # fmt: skip
+_OPEN = ("undetermined", "not assessed")
+MAX_SENTENCE = 1000
+MAX_EDITS = 500
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One sentence of a draft: ``evidence`` ids, and ``codes`` of the findings that it states as present."""
+
+    text: str
+    section: str = "impression"
+    evidence: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
+    source: str = "renderer"
+
+    def to_json(self) -> dict[str, Any]:
+        """A document of plain types."""
+        return {
+            "text": self.text, "section": self.section, "evidence": list(self.evidence), "codes": list(self.codes),
+            "source": self.source,
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, item: dict[str, Any]) -> Sentence:
+        """The sentence of such a document."""
+        return cls(
+            item["text"], item["section"], tuple(item["evidence"]), tuple(item["codes"]), item["source"]
+        )
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What the signer decided about one drafted sentence, or a sentence of their own.
+
+    ``kind``: one of KINDS. ``sentence``: its number in the draft, from 0; None for an added one. ``text``: the new wording of
+    a changed or added sentence. ``codes``: findings that the new wording states as present (SCP codes of the vocabulary); None
+    for a changed sentence keeps those of the draft. ``section``: where an added sentence goes.
+    """
+
+    kind: str
+    sentence: int | None = None
+    text: str = ""
+    codes: tuple[str, ...] | None = None
+    section: str = "impression"
+
+    def to_json(self) -> dict[str, Any]:
+        """A document of plain types."""
+        return {
+            "kind": self.kind, "sentence": self.sentence, "text": self.text,
+            "codes": None if self.codes is None else list(self.codes), "section": self.section,
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, item: dict[str, Any]) -> Edit:
+        """The edit of such a document."""
+        codes = item.get("codes")
+        return cls(
+            item["kind"], item.get("sentence"), item.get("text", ""), None if codes is None else tuple(codes),
+            item.get("section", "impression"),
+        )  # fmt: skip
+
+
+def drafted_sentences(document: dict[str, Any]) -> tuple[Sentence, ...]:
+    """The sentences of a report, referral or answer (its JSON document) that a human is asked about, in order.
+
+    Of a report: the impression, then the sections from rhythm to comparison. Sentences that only say of single findings that
+    they cannot be judged are left out, except in the impression. Of an answer: its sentences.
+    """
+    states = {finding["code"]: finding["state"] for finding in document.get("findings", ())}
+
+    def sentence(line: dict[str, Any], section: str) -> Sentence:
+        codes = tuple(i[2:] for i in line["evidence"] if i.startswith("F:") and states.get(i[2:]) == "present")
+        return Sentence(line["text"], section, tuple(line["evidence"]), codes, line["source"])
+
+    if "sections" not in document:
+        return tuple(sentence(line, "answer") for line in document.get("sentences", ()))
+    found = []
+    for section in SIGNED_SECTIONS:
+        for line in document["sections"].get(section, ()):
+            said = [states.get(i[2:]) for i in line["evidence"] if i.startswith("F:")]
+            only_open = bool(said) and len(said) == len(line["evidence"]) and all(state in _OPEN for state in said)
+            if section == "impression" or not only_open:
+                found.append(sentence(line, section))
+    return tuple(found)
+
+
+def signed_sentences(drafted: Sequence[Sentence], edits: Sequence[Edit]) -> tuple[Sentence, ...]:
+    """What is signed: accepted and changed sentences in their order, then what was added.
+
+    Raises QueryError where a drafted sentence has no decision or two, or an edit makes no sense.
+    """
+    if len(edits) > MAX_EDITS:
+        raise QueryError(f"There are {len(edits)} decisions; send at most {MAX_EDITS}.")
+    decided: dict[int, Edit] = {}
+    added = []
+    for edit in edits:
+        _check(edit)
+        if edit.kind == ADDED:
+            added.append(Sentence(edit.text.strip(), edit.section, (), edit.codes or (), "human"))
+            continue
+        if edit.sentence is None or not 0 <= edit.sentence < len(drafted):
+            raise QueryError(f"A decision is about sentence {edit.sentence}; the draft has sentences 0 to {len(drafted) - 1}.")
+        if edit.sentence in decided:
+            raise QueryError(f"Sentence {edit.sentence} has two decisions; give one.")
+        decided[edit.sentence] = edit
+    missing = [str(number) for number in range(len(drafted)) if number not in decided]
+    if missing:
+        raise QueryError(f"No decision is given for sentence {', '.join(missing)}; accept, change or reject every drafted one.")
+    kept = []
+    for number, sentence in enumerate(drafted):
+        edit = decided[number]
+        if edit.kind == CHANGED:
+            codes = sentence.codes if edit.codes is None else edit.codes
+            kept.append(replace(sentence, text=edit.text.strip(), codes=codes, source="human"))
+        elif edit.kind == ACCEPTED:
+            kept.append(sentence)
+    return (*kept, *added)
+
+
+def _check(edit: Edit) -> None:
+    if edit.kind not in KINDS:
+        raise QueryError(f"A decision is {edit.kind[:20]!r}; give one of {', '.join(KINDS)}.")
+    if edit.kind in (CHANGED, ADDED):
+        if not edit.text.strip():
+            raise QueryError("A changed or added sentence is empty; write it, or reject the drafted one.")
+        if len(edit.text) > MAX_SENTENCE:
+            raise QueryError(f"A sentence has {len(edit.text)} characters; write at most {MAX_SENTENCE}.")
+    if edit.kind == ADDED and (edit.sentence is not None or edit.section not in SIGNED_SECTIONS):
+        raise QueryError(f"An added sentence has no number and goes into one of {', '.join(SIGNED_SECTIONS)}.")
+    unknown = [code for code in edit.codes or () if code not in CODES]
+    if unknown:
+        raise QueryError("A decision names a finding that the vocabulary does not know; give SCP codes such as AFIB.")
+
+
+def masked_edit(edit: Edit) -> Edit:
+    """The edit as it is kept: nothing in its text that may name a patient; no text where none counts."""
+    return replace(edit, text=masked(edit.text) if edit.kind in (CHANGED, ADDED) else "")

@@ -1,0 +1,171 @@
+"""What a visitor looks at: the paper as chosen, the stretches that speak for a finding, and the traces of similar cases."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from encoders.errors import EcgAssistantError, QueryError
+from encoders.leadsets import with_limb_leads
+from retrieval.build import PTBXL_WHERE
+from ui import texts
+from ui.paper import Paper, View, beat_sheet, sheet_of, svg
+from ui.plot import scale_text
+from ui.present import paper_html
+from ui.visit import Entry, Visit
+
+if TYPE_CHECKING:
+    from assistant import Assistant
+    from encoders.attribution import Span
+    from encoders.explanation import Explanation
+
+__all__ = ["RECORDINGS", "at_hand", "case_paper", "explained", "leads_of", "paper_of", "spoken_html", "view_of"]
+
+#: Environment variable with the folders (as in PATH) in which recordings of similar cases are looked for.
+RECORDINGS = "ECG_ASSISTANT_RECORDINGS"
+#: Rows of a sheet with every lead under the other, so that all twelve fit the screen; and of a case's small sheet.
+_COMPACT_MM, _SMALL_MM = 12.5, 15.0
+#: Stretches that the text names, and that the paper shades.
+_NAMED, _SHADED = 6, 200
+
+
+def view_of(data: Mapping[str, Any]) -> View:
+    """The view that the page's tools ask for. Raises QueryError for anything that is none."""
+    try:
+        return View(
+            layout=str(data.get("layout", "grid")), mm_per_s=float(data.get("speed", 25)), mm_per_mv=float(data.get("gain", 10)),
+            leads=tuple(str(lead)[:20] for lead in list(data.get("leads") or ())[:40]), start_s=float(data.get("start") or 0),
+        )  # fmt: skip
+    except (TypeError, ValueError):
+        raise QueryError("This way of showing the leads is not known; choose one of those offered.") from None
+
+
+def _svg(entry: Entry, view: View, marked: Explanation | None, key: str) -> tuple[str, str]:
+    """The sheet of one recording, and a note on what it cannot show."""
+    ecg = with_limb_leads(entry.ecg)
+    alt = texts.PAPER_ALT.format(leads=len(ecg.leads), seconds=ecg.duration_s, scale=scale_text(ecg, view))
+    if view.layout == "beats":
+        from encoders.delineate import delineate
+
+        found = delineate(ecg)
+        if found is not None:
+            return svg(beat_sheet(found, view), scale=f"{texts.BEATS_SCALE}   {scale_text(ecg, view)}", key=key, label=alt), ""
+        return svg(sheet_of(ecg, replace(view, layout="grid")), scale=scale_text(ecg, view), key=key, label=alt), texts.NO_BEATS
+    title, paper = "", Paper(row_mm=_COMPACT_MM) if view.layout == "rows" else Paper()
+    spans: tuple[Span, ...] = ()
+    if marked is not None:
+        from encoders.vocabulary import statement
+
+        title = texts.MARKED.format(name=statement(marked.attribution.code).name)
+        spans = tuple(marked.attribution.spans(_SHADED))
+    sheet = sheet_of(ecg, view, paper)
+    return svg(sheet, title=title, scale=scale_text(ecg, view), paper=paper, shaded=spans, key=key, label=alt), ""
+
+
+def paper_of(visit: Visit) -> str:
+    """The paper as the visitor chose it; the previous recording beside it where there is one.
+
+    Where stretches are marked, every lead has its own row, so that all of them are seen.
+    """
+    view = replace(visit.view, layout="rows") if visit.marked is not None and visit.view.layout != "rows" else visit.view
+    shown, note = _svg(visit.entry, view, visit.marked, "now")
+    if visit.previous is None:
+        return paper_html([("", shown)], note)
+    before = visit.entries[visit.previous]
+    sheet, other_note = _svg(before, view, None, "before")
+    captions = [_caption(texts.PREVIOUS_CAPTION, before), _caption(texts.SHOWN_CAPTION, visit.entry)]
+    return paper_html([(captions[0], sheet), (captions[1], shown)], note or other_note)
+
+
+def _caption(words: str, entry: Entry) -> str:
+    return f"{words}: {entry.name}" + (f", {entry.ecg.recorded_at}" if entry.ecg.recorded_at else "")
+
+
+def leads_of(entry: Entry) -> tuple[str, ...]:
+    """Leads that the paper can show: those recorded, and limb leads that follow from them."""
+    return with_limb_leads(entry.ecg).leads
+
+
+def explained(assistant: Assistant, entry: Entry, code: str) -> Explanation | None:
+    """The leads and stretches that speak for a finding; None where the network did not read the recording."""
+    from encoders.delineate import delineate
+    from encoders.explanation import explain
+    from encoders.leadsets import lead_set_of
+
+    if lead_set_of(entry.ecg.leads) is None:
+        return None
+    return explain(assistant.encoder, entry.ecg, code, delineate(entry.ecg), n=_NAMED)
+
+
+def spoken_html(explanation: Explanation | None) -> str:
+    """The same in words, with what it does not mean."""
+    from encoders.explanation import NOTE
+    from encoders.vocabulary import statement
+
+    if explanation is None:
+        return f'<p class="ea-note">{escape(texts.NOT_SHOWN_FOR)}</p>'
+    name = statement(explanation.attribution.code).name
+    ranked = sorted(explanation.by_lead.items(), key=lambda item: -item[1])[:_NAMED]
+    leads = ", ".join(f"{lead} {100 * share:.0f} %" for lead, share in ranked)
+    said = [texts.SPEAKS.format(name=name, leads=leads)]
+    spans = "; ".join(
+        f"{span.lead} {span.start_s:.2f}–{span.end_s:.2f} s"
+        + (f" ({', '.join(t.part + (f' of beat {t.beat}' if t.beat is not None else '') for t in touched)})" if touched else "")
+        for span, touched in explanation.spans
+    )
+    said.append(texts.STRETCHES.format(spans=spans) if spans else texts.NO_STRETCH.format(name=name))
+    words = "".join(f"<p>{escape(sentence)}</p>" for sentence in said)
+    button = f'<button type="button" class="ea-small" data-look="clear">{escape(texts.CLEAR_MARKS)}</button>'
+    return f'{words}<p class="ea-note">{escape(NOTE)}</p>{button}'
+
+
+# Cases -----------------------------------------------------------------------------------------------------------------
+
+
+def _roots() -> list[Path]:
+    """Folders that hold recordings of libraries on this machine, as whoever runs the service names them in the environment."""
+    return [Path(part).resolve() for part in os.environ.get(RECORDINGS, "").split(os.pathsep) if part]
+
+
+def _file_of(where: str) -> Path | None:
+    """The file of a case whose recording lies on this machine; None where it does not.
+
+    Libraries say "folder/file" of recordings that were local when they were built, and name the record of a public set. Either
+    is looked for in the folders of ECG_ASSISTANT_RECORDINGS, and nowhere outside them; a full path is taken as it is.
+    """
+    short = where.removeprefix(f"{PTBXL_WHERE} ")
+    if not short:
+        return None
+    if Path(short).is_absolute():
+        found = [Path(short)]
+    else:
+        found = [path for root in _roots() if (path := (root / short).resolve()).is_relative_to(root)]
+    named = [one for path in found for one in (path, path.with_name(f"{path.name}.hea"))]
+    return next((path for path in named if path.is_file()), None)
+
+
+def at_hand(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Ids of the similar cases whose recording can be read here."""
+    return tuple(case["id"] for case in document.get("cases") or () if _file_of(str(case.get("where") or "")) is not None)
+
+
+def case_paper(visit: Visit, case_id: str) -> str:
+    """A similar case on paper. Raises QueryError where its recording is not here, or cannot be read; no path is told."""
+    case = next((c for c in visit.report.document.get("cases") or () if c["id"] == case_id), None)
+    file = None if case is None else _file_of(str(case.get("where") or ""))
+    if file is None:
+        raise QueryError(texts.CASE_GONE)
+    from encoders.readers import read
+
+    try:
+        ecg = with_limb_leads(read(file))
+    except EcgAssistantError:
+        raise QueryError(texts.CASE_GONE) from None
+    paper = Paper(row_mm=_SMALL_MM)
+    key = "case" + "".join(c if c.isalnum() else "-" for c in case_id)
+    sheet = svg(sheet_of(ecg, View(), paper), scale=scale_text(ecg), paper=paper, key=key, label=case_id)
+    return paper_html([("", sheet)])
