@@ -24,6 +24,7 @@ from assistant.evidence import ABSENT, PRESENT, Evidence
 from assistant.filling import fill
 from assistant.frames import CLOSINGS
 from assistant.intents import Question
+from assistant.lexicon import find_phrases
 from assistant.phrasing import measurement_name
 from assistant.report import Line
 from encoders.vocabulary import statement
@@ -165,7 +166,7 @@ def _impression(evidence: Evidence, own: Sequence[Line]) -> tuple[Line, ...]:
     # one only where the model missed that review is urgent.
     body = _new_only([line for line in own if line.text not in _CLOSINGS])
     closing = [line for line in own if line.text in _CLOSINGS][:1]
-    added = [line for line in must if (set(line.evidence) & _needed(evidence)) - _said(own)]
+    added = _lacking(evidence, _needed(evidence) - _said(own))
     lines = sorted([*body, *added], key=lambda line: urgency_rank(line.evidence))
     if not lines:
         lines = [line for line in must if line.text not in _CLOSINGS]
@@ -173,6 +174,21 @@ def _impression(evidence: Evidence, own: Sequence[Line]) -> tuple[Line, ...]:
     if wanted and not (closing and _CLOSINGS[closing[0].text] == "urgent"):
         closing = wanted
     return (*lines, *closing[:1])
+
+
+def _lacking(evidence: Evidence, missing: set[str]) -> list[Line]:
+    """The renderer's sentences on these findings alone: those that name one, none that adds nothing to the others."""
+    lines = _renderer_lines(_only(evidence, missing)) if missing else []
+    named = [{f"F:{code}" for m in find_phrases(line.text, ("statement", "normal")) for code in m.phrase.codes} for line in lines]
+    out: list[Line] = []
+    said: set[str] = set()
+    for line, names in zip(lines, named, strict=True):
+        new = set(line.evidence) & missing & names - said
+        if new:
+            out.append(line)
+            said |= new
+    # A finding that no sentence names is left to whichever one rests on it.
+    return out + [line for line in lines if line not in out and set(line.evidence) & missing - said]
 
 
 def _new_only(lines: Sequence[Line]) -> list[Line]:

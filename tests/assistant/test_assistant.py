@@ -248,6 +248,15 @@ def test_what_a_text_gets_wrong_is_written_once_more(decision: Decision, af: ECG
     assert "Atrial fibrillation is present." in own and not any("ventricular" in text for text in own)
 
 
+def test_what_the_model_left_out_is_added_once_and_by_name(decision: Decision, af: ECG) -> None:
+    reader = assistant(decision, "Not excluded: atrial fibrillation.", AFIB=0.2, AFLT=0.2, SR=0.004)
+    lines = reader.report_of(reader.read([af])[0]).impression
+    texts = [line.text.lower() for line in lines]
+    assert sum("atrial fibrillation" in text for text in texts) == 1, texts
+    flutter = [line for line in lines if "atrial flutter" in line.text.lower()]
+    assert len(flutter) == 1 and flutter[0].source == "renderer" and "F:AFLT" in flutter[0].evidence
+
+
 def test_findings_of_an_unusable_recording_are_not_answered(decision: Decision) -> None:
     flat = ECG(np.zeros((12, 5000), np.float32), 500.0, STANDARD_LEADS)
     reader = assistant(decision, "Yes, atrial fibrillation.", AFIB=0.98)
