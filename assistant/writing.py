@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assistant.answers import answer
-from assistant.check import check_text
+from assistant.check import check, check_text
 from assistant.claims import FindingClaim
 from assistant.compose import renderer
 from assistant.corpus import prompt
@@ -177,8 +177,14 @@ def _impression(evidence: Evidence, own: Sequence[Line]) -> tuple[Line, ...]:
 
 
 def _lacking(evidence: Evidence, missing: set[str]) -> list[Line]:
-    """The renderer's sentences on these findings alone: those that name one, none that adds nothing to the others."""
-    lines = _renderer_lines(_only(evidence, missing)) if missing else []
+    """The renderer's sentences on these findings alone: those that name one, none that adds nothing to the others.
+
+    What it says of them alone must hold beside all that is known too; where it does not, its sentence on the whole stands.
+    """
+    if not missing:
+        return []
+    alone = [line for line in _renderer_lines(_only(evidence, missing)) if check(line.text, evidence).supported]
+    lines = [*alone, *_renderer_lines(evidence)]
     named = [{f"F:{code}" for m in find_phrases(line.text, ("statement", "normal")) for code in m.phrase.codes} for line in lines]
     out: list[Line] = []
     said: set[str] = set()
@@ -188,7 +194,11 @@ def _lacking(evidence: Evidence, missing: set[str]) -> list[Line]:
             out.append(line)
             said |= new
     # A finding that no sentence names is left to whichever one rests on it.
-    return out + [line for line in lines if line not in out and set(line.evidence) & missing - said]
+    for line in lines:
+        if set(line.evidence) & missing - said:
+            out.append(line)
+            said |= set(line.evidence) & missing
+    return out
 
 
 def _new_only(lines: Sequence[Line]) -> list[Line]:

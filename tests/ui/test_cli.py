@@ -22,7 +22,10 @@ from ui.commands.output import whole_file
 from ui.commands.tables import expand
 from ui.demo import demo
 
-COMMANDS = ("report", "ask", "chat", "predict", "measure", "cases", "evaluate", "train", "serve")
+COMMANDS = (
+    "report", "ask", "chat", "ask-many", "explain", "predict", "measure", "delineate", "check", "compare", "cases", "evaluate",
+    "train", "adapt", "heads", "serve", "keys", "audit",
+)  # fmt: skip
 
 
 @pytest.fixture
