@@ -88,13 +88,15 @@ class Visitor:
         return str(said.last.inner_text())
 
     def take(self, kind: str) -> bytes:
+        from playwright.sync_api import TimeoutError as Late
+
         for left in range(5, -1, -1):
             # Known fault: an export pressed right behind another can be lost; a person presses again, and so does this.
             try:
                 with self.page.expect_download(timeout=WAIT_MS / 6) as waiting:
                     self.page.click(f"#export-{kind}")
                 break
-            except PlaywrightTimeout:
+            except Late:
                 if not left:
                     raise
         assert "Zzyzx" not in waiting.value.suggested_filename
@@ -155,8 +157,7 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 @pytest.fixture
 def visit(serve: Callable[..., str]) -> Iterator[Callable[..., Visitor]]:
     """Opens the page of an assistant in Chromium, at the size of a small laptop."""
-    from playwright.sync_api import TimeoutError as PlaywrightTimeout
-from playwright.sync_api import sync_playwright
+    from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
