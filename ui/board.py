@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -31,20 +30,20 @@ _LOG = logging.getLogger("ecg-assistant")
 KEEP_S = 1800
 #: What the page's scripts call: they send what was pressed, and take a file that was made.
 _COURIER = "window.eaSend = (name, data) => trigger(name, data); window.eaEvents = ['edit', 'look', 'hand'];"
-_PARCEL = "watch('value', () => window.eaDeliver(props.value));"
+_PARCELS = "watch('value', () => window.eaFetch(props.value));"
 Update = dict[Any, Any]
 
 
 class _Board:
     """The components, made inside ``gr.Blocks``, and the handlers of their events."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, sign_out: bool) -> None:
         self.desk = desk
         self.visit = gr.State(None, time_to_live=KEEP_S)
         self.pending = gr.State((), time_to_live=KEEP_S, delete_callback=forget)
-        gr.HTML(present.header_html(), padding=False)
+        gr.HTML(present.header_html(sign_out), padding=False)
         self.courier = gr.HTML("", js_on_load=_COURIER, elem_id="courier", padding=False)
-        self.parcel = gr.HTML(None, html_template="", js_on_load=_PARCEL, elem_id="parcel", padding=False)
+        self.parcels = gr.HTML(None, html_template="", js_on_load=_PARCELS, elem_id="parcels", padding=False)
         self._recordings()
         self.message = gr.HTML("", elem_id="message", padding=False)
         with gr.Row(equal_height=False, elem_id="work"):
@@ -139,12 +138,10 @@ class _Board:
             self.look, [self.visit], [self.visit, self.message, self.paper, self.evidence, self.cases],
             show_progress="minimal", show_progress_on=[self.evidence], trigger_mode="multiple", **private,
         )  # fmt: skip
-        handed = self.courier.hand(
-            self.hand, [self.visit], [self.visit, self.message, self.document, self.parcel],
-            show_progress="minimal", show_progress_on=[self.message], **private,
+        self.courier.hand(
+            self.hand, [self.visit], [self.visit, self.message, self.document, self.parcels],
+            show_progress="minimal", show_progress_on=[self.message], trigger_mode="multiple", **private,
         )  # fmt: skip
-        # What was handed over does not stay in the session.
-        handed.then(lambda: None, None, self.parcel, **quiet)
         for event in (self.question.submit, self.send.click):
             event(self.ask, [self.question, self.talk, self.visit], [self.talk, self.question, self.message], **quiet)
 
@@ -306,6 +303,8 @@ class _Board:
                 return {}
             report, actor = visit.report, actor_of(request)
             if kind == "sign":
+                if report.signed is not None:  # pressed twice
+                    return {}
                 signed = report.sign(self.desk.audit, actor, str(data.get("name") or ""), label)
                 return {self.visit: visit.with_report(signed), self.document: present.document_html(signed)}
             if kind not in KINDS:
@@ -314,8 +313,7 @@ class _Board:
             self.desk.audit.record(
                 "export", actor, recordings=[report.document["recording"]], kind=kind, about=report.draft_id
             )
-            parcel = {"name": made.name, "type": made.type, "data": base64.b64encode(made.content).decode()}
-            return {self.parcel: parcel}
+            return {self.parcels: self.desk.parcels.keep(made, actor, str(request.session_hash))}
 
         return self._carefully(work)
 
@@ -364,9 +362,9 @@ def _edition(edition: Edition, data: dict[str, Any]) -> Edition:
     return edition.add(text, str(data.get("section") or "impression")) if what == "add" else edition
 
 
-def board(desk: Desk) -> gr.Blocks:
-    """The page as Gradio blocks."""
+def board(desk: Desk, sign_out: bool = False) -> gr.Blocks:
+    """The page as Gradio blocks; ``sign_out``: with a button that ends the session."""
     blocks = gr.Blocks(title=texts.TITLE, analytics_enabled=False, fill_width=True, delete_cache=(600, KEEP_S))
     with blocks:
-        _Board(desk)
+        _Board(desk, sign_out)
     return blocks

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 from ui.audit import AuditStore
+from ui.parcels import Parcels
 
 if TYPE_CHECKING:
     from assistant import Assistant
@@ -48,6 +49,8 @@ class Desk:
         self._places = threading.BoundedSemaphore(max_waiting + 1)
         #: In memory where none was given.
         self.audit = audit if audit is not None else AuditStore(None)
+        #: Files that a page waits for.
+        self.parcels = Parcels()
 
     @property
     def loaded(self) -> bool:

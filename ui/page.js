@@ -53,16 +53,19 @@
     send("hand", { kind: button.dataset.hand, name: value("signer"), label: value("label") });
   }
 
-  window.eaDeliver = (parcel) => {
-    if (!parcel || !parcel.data) return;
-    const bytes = Uint8Array.from(atob(parcel.data), (c) => c.charCodeAt(0));
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([bytes], { type: parcel.type }));
-    link.download = parcel.name;
-    document.body.append(link);
-    link.click();
-    link.remove();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  /* Files wait on the server until they are fetched, once; the server names all that wait, so that none is missed. */
+  const fetched = new Set();
+  window.eaFetch = (tokens) => {
+    for (const token of tokens || []) {
+      if (fetched.has(token)) continue;
+      fetched.add(token);
+      const link = document.createElement("a");
+      link.href = "parcels/" + token;
+      link.download = "";
+      document.body.append(link);
+      link.click();
+      link.remove();
+    }
   };
 
   /* Once the report is signed, what was typed for it stands: the name is on record, and the label belongs to this report. */

@@ -25,17 +25,17 @@ __all__ = ["build", "mount"]
 _SCRIPTS = ("page.js", "calipers.js")
 
 
-def build(desk: Desk) -> Blocks:
-    """The page as Gradio blocks."""
+def build(desk: Desk, sign_out: bool = False) -> Blocks:
+    """The page as Gradio blocks; ``sign_out``: with a button that ends the session."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported for the first time
     from ui.board import board
 
-    return board(desk)
+    return board(desk, sign_out)
 
 
-def mount(app: FastAPI, desk: Desk) -> None:
+def mount(app: FastAPI, desk: Desk, sign_out: bool = False) -> None:
     """Mounts the page at / of the service; routes that the service has already go before it."""
-    blocks = build(desk)
+    blocks = build(desk, sign_out)
     import gradio as gr
 
     fonts = ["system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif"]

@@ -26,11 +26,14 @@ _STATE_WORDS = {
 }  # fmt: skip
 
 
-def header_html() -> str:
-    """The top of the page: name, and the intended use as a banner that never goes away."""
+def header_html(sign_out: bool = False) -> str:
+    """The top of the page: name, and the intended use as a banner that never goes away. ``sign_out``: with a button for it."""
+    button = f'<button class="ea-small" id="sign-out">{escape(texts.SIGN_OUT)}</button>'
+    leave = f'<form method="post" action="sign-out" class="ea-leave">{button}</form>' if sign_out else ""
     return (
         f'<div class="ea-top"><h1 class="ea-title">{escape(texts.TITLE)}</h1>'
-        f'<span class="ea-badge">{escape(texts.DRAFTS_ONLY)}</span><span class="ea-use">{escape(texts.INTENDED_USE)}</span></div>'
+        f'<span class="ea-badge">{escape(texts.DRAFTS_ONLY)}</span><span class="ea-use">{escape(texts.INTENDED_USE)}</span>'
+        f"{leave}</div>"
     )
 
 

@@ -25,6 +25,7 @@ from ui.examples import EXAMPLE_DRAFTED, EXAMPLE_HEALTH, EXAMPLE_MEASUREMENTS
 from ui.health import health
 from ui.keys import KeyFile
 from ui.limits import Limits, Rates
+from ui.parcels import add_parcel_route
 from ui.problems import TOO_LONG, add_handlers, responses
 from ui.shield import Shield
 from ui.signin import add_sign_in, sign_in_html
@@ -190,7 +191,8 @@ def create_app(
     if page:
         from ui.page import mount
 
-        mount(app, desk)
+        add_parcel_route(app, desk.parcels)
+        mount(app, desk, sign_out=keys is not None)
     return app
 
 

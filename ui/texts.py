@@ -127,6 +127,7 @@ __all__ = [
     "SIGNED_ALREADY",
     "SIGNED_BY",
     "SIGN_OFF",
+    "SIGN_OUT",
     "SPEAKS",
     "SPEED",
     "STEPS",
@@ -292,6 +293,7 @@ LABEL_NOTE = (
 LABEL_MISSING = "The report needs the patient's label before it can be signed; type up to {} characters, printed and not kept."
 SIGNED = "Signed"
 SIGNED_BY = "Signed by {name}, {at}"
+SIGN_OUT = "Sign out"
 SIGNED_ALREADY = "The report is signed; analyse the recording again to correct it."
 EXPORT = "Take away"
 EXPORTS = (("pdf", "PDF"), ("json", "JSON"), ("fhir", "FHIR R4"))
