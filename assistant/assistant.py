@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assistant.answer import CANNOT, Answer, bare_answer, declined_before, unassessed, weigh
-from assistant.decide import Critical, Decision, Reason, critical_remarks, referral_reasons, states, unread
+from assistant.decide import Critical, Decision, Reason, critical_remarks, heard, referral_reasons, states, unread
 from assistant.evidence import Conflict, Evidence
 from assistant.intents import Question
 from assistant.report import Draft, Line, Referral, Report, who_should_look
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from assistant.chat import Chat
     from encoders.encode import Encoder, Encoding
     from encoders.heads import Head, HeadAnswer, HeadRefusal
-    from retrieval.case import Case
-    from retrieval.library import CaseLibrary
+    from retrieval.library import CaseLibrary, Found
+    from retrieval.neighbours import Agreement
 
 __all__ = ["Assistant", "Reading"]
 
@@ -175,7 +175,8 @@ class Assistant:
         thresholds, familiarity = self.thresholds(name), 1.0
         findings = unread(ecg.leads)
         conflicts: tuple[Conflict, ...] = ()
-        cases: tuple[Case, ...] = ()
+        found: Found | None = None
+        neighbours: tuple[Agreement, ...] = ()
         if encoding is None:
             from encoders.network import EMBEDDING_DIM, N_TOKENS, TOKEN_DIM
 
@@ -184,11 +185,19 @@ class Assistant:
             tokens, embedding = encoding.tokens, encoding.embedding
             distance = float(np.ravel(self.known.nearest_distance(embedding[None]))[0])
             familiarity = self.decision.familiarity(distance, encoding.lead_set)
-            findings, conflicts = states(encoding.probabilities, measurements, thresholds, *person, quality, familiarity)
-            # Neighbours of a signal that cannot be read mean nothing, and the patient's own earlier ones are no other case.
-            cases = tuple(self.library.search(embedding, k, exclude_patient=ecg.patient)) if k and quality.usable else ()
+            if k and quality.usable:  # neighbours of a signal that cannot be read mean nothing
+                who: dict[str, Any] = {"patient": ecg.patient, "content_hash": ecg.content_hash()}
+                found = self.library.find(embedding=embedding, k=k, **who)
+                if name == ALL_LEADS:  # the bounds of what they say were chosen on twelve leads and the library "known"
+                    own = self.known is self.library
+                    neighbours = found.neighbours if own else self.known.neighbours(embedding, **who)
+            findings, conflicts = states(
+                encoding.probabilities, measurements, thresholds, *person, quality, familiarity, neighbours
+            )
+        cases, left_out = ((), (0, 0)) if found is None else (found.cases, (found.own, found.duplicates))
         evidence = Evidence(
-            quality, measurements, findings, cases, conflicts, *person, ecg.content_hash(), familiarity, name
+            quality, measurements, findings, cases, conflicts, *person, ecg.content_hash(), familiarity, name,
+            heard(neighbours, findings), left_out,
         )  # fmt: skip
         reasons = referral_reasons(evidence, thresholds, leads=ecg.leads)
         withheld = next((reason.text for reason in reasons if reason.kind in _WITHHOLDING), "")

@@ -145,7 +145,7 @@ def check_text(
     placeholders: bool = False,
 ) -> tuple[Checked, ...]:
     """Every sentence of a text, in order, each checked on its own."""
-    keep = (*evidence.quality.reasons, *(c.text for c in evidence.conflicts))
+    keep = (*evidence.quality.reasons, *(c.text for c in evidence.conflicts), *(text for text, _ in evidence.doubts()))
     return tuple(
         check(s, evidence, question=question, second=second, placeholders=placeholders) for s in split_sentences(text, keep)
     )
@@ -185,7 +185,7 @@ def _abbreviated(before: str) -> bool:
 
 
 def _exact(text: str, evidence: Evidence) -> tuple[tuple[Claim, ...], tuple[str, ...]] | None:
-    """Sentences that the evidence itself holds: the gate's reasons and the named conflicts."""
+    """Sentences that the evidence itself holds: the gate's reasons, the named conflicts, what similar cases speak against."""
     for reason in evidence.quality.reasons:
         if text.rstrip(". ") == reason.rstrip(". "):
             return (QualityClaim("reason", reason),), ("Q",)
@@ -195,6 +195,9 @@ def _exact(text: str, evidence: Evidence) -> tuple[tuple[Claim, ...], tuple[str,
                 conflict.id if conflict.id.startswith("R:") else f"R:{conflict.id}",
                 *conflict.items,
             )
+    for doubt, ids in evidence.doubts():
+        if text.rstrip(". ") == doubt.rstrip(". "):
+            return (FixedClaim("doubt"),), ids
     return None
 
 

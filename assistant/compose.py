@@ -242,6 +242,7 @@ def sections(evidence: Evidence, earlier: Evidence | None = None) -> dict[str, l
             for c in evidence.conflicts
             if any(i.removeprefix("F:") in codes for i in c.items)
         ]
+        said += [Sentence(text, ids) for text, ids in evidence.doubts() if ids[1].removeprefix("F:") in codes]
         if name == "rhythm" and view.state("AFIB") == "absent":
             said.append(framed("No {x}.", [name_of("AFIB", None)], ("F:AFIB",), None))
         made[name] = said or [fixed_sentence("no such finding", None)]

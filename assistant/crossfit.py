@@ -36,13 +36,15 @@ def cross_fit_report(
     critical_risk: float = 0.02,
     seed: int = 0,
     lead_set: str = ALL_LEADS,
+    listed: NDArray[np.bool_] | None = None,
 ) -> dict[str, Any]:
     """Referral, stated findings and missed cases, each half judged by what the other half taught; a JSON-like dict.
 
     ``labels`` uint8 (n, 71); ``scores`` (n, 71), logits where ``logits`` (the calibration curves are then fitted on each half,
     too) or else probabilities that are calibrated already; ``patients`` (n,); ``measured`` with sexes; ``ages`` (n,) in
     years, NaN where unknown; ``usable`` (n,) from the gate; ``distances`` (n,) to the nearest library case; ``lead_set``: name
-    of the set of leads that scores, measurements and distances come from.
+    of the set of leads that scores, measurements and distances come from; ``listed`` bool (n, 71): statements whose absence
+    similar cases speak against.
     """
     first = patient_halves(patients, seed)
     if not 0 < first.sum() < len(first):
@@ -50,7 +52,7 @@ def cross_fit_report(
     n = len(labels)
     probabilities = np.zeros((n, len(CODES)))
     states = np.zeros((n, len(CODES)), np.int8)
-    present, doubted = np.zeros((n, len(CODES)), bool), np.zeros((n, len(CODES)), bool)
+    present, doubted, heeded = (np.zeros((n, len(CODES)), bool) for _ in range(3))
     conflicts = np.zeros((n, len(RULES)), bool)
     assessed = np.zeros((n, len(CODES)), bool)
     kinds: dict[str, NDArray[np.bool_]] = {}
@@ -64,7 +66,7 @@ def cross_fit_report(
             read_from=lead_set,
         )  # fmt: skip
         part = Measured(measured.values[show], measured.reliability[show], measured.female[show], measured.sex_known[show])
-        settled = settle(p_show, part, thresholds)
+        settled = settle(p_show, part, thresholds, None if listed is None else listed[show])
         familiar = None
         if distances is not None:
             known = np.sort(distances[fit])
@@ -75,10 +77,10 @@ def cross_fit_report(
         for kind, which in reasons.items():
             kinds.setdefault(kind, np.zeros(n, bool))[show] = which
         probabilities[show], states[show], present[show] = p_show, settled.states, settled.present
-        conflicts[show], doubted[show] = settled.fired, settled.doubted
+        conflicts[show], doubted[show], heeded[show] = settled.fired, settled.doubted, settled.heeded
         assessed[show] = np.array([basis not in ("not assessed", "leads") for basis in thresholds.absent_basis])
         fits.append(thresholds)
-    settled = Settled(states, present, conflicts, doubted)
+    settled = Settled(states, present, conflicts, doubted, heeded)
     referred = np.logical_or.reduce(list(kinds.values()))
     only_sinus = (states == 0).any(1) & ~np.delete(states == 0, CODES.index("SR"), axis=1).any(1)
     error = calibration_error(labels, probabilities.astype(np.float32))
@@ -108,6 +110,11 @@ def cross_fit_report(
         "absent": {
             **_missed(labels, states, assessed, ~critical, "other"),
             **_missed(labels, states, assessed, critical, "critical"),
+        },
+        "not_absent_for_similar_cases": {
+            "findings": int(heeded.sum()), "listed": int((heeded & (labels > 0)).sum()),
+            "recordings": int(heeded.any(1).sum()),
+            "by_statement": {CODES[c]: int(heeded[:, c].sum()) for c in np.flatnonzero(heeded.any(0))},
         },
         "states_per_recording": {word: float((states == i).sum() / n) for i, word in enumerate(STATES)},
         "conflicts": {rule.id: int(conflicts[:, r].sum()) for r, rule in enumerate(RULES) if conflicts[:, r].any()},

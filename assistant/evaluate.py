@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from assistant.evidence import ABSENT
 from encoders.encode import Encoder
 from encoders.leadsets import ALL_LEADS, LEAD_SETS
 from encoders.ptbxl import PtbXl, load_ptbxl
 from encoders.studies import study_lines
 from encoders.vocabulary import CODES
 from retrieval.library import CaseLibrary
+from retrieval.neighbours import NEIGHBOURS, Agreement, neighbours_say, says_doubt
 
 __all__ = ["evaluate", "format_table", "retrieval_overlap"]
 
@@ -60,6 +62,10 @@ def evaluate(
         kept = work / f"fold{'-'.join(str(fold) for fold in folds)}-{encoder.hash[:12]}"
         seen = encode_lead_sets(encoder.network, data.signals(work / "cache" if run is not None else None), kept)
     table, raw = tables[ALL_LEADS], seen[ALL_LEADS]
+    # No patient of these folds is in the library, so near-duplicates are strangers'.
+    near = library.search_batch(raw.embeddings, NEIGHBOURS, exclude_near_duplicates=False)
+    say = [neighbours_say(cases, library.prevalences(), library.count) for cases in near]
+    listed = np.array([[code in doubted for code in CODES] for doubted in map(_absences_doubted, say)])
     read = _Read(data, raw.logits, raw.embeddings, raw.tokens.astype(np.float32))
     sexes = data.table["sex"].to_numpy(float)
     ages = data.table["age"].to_numpy(float)
@@ -69,6 +75,7 @@ def evaluate(
             Measured(tables[name].values.astype(float), tables[name].reliability.astype(float), sexes == 1, ~np.isnan(sexes)),
             logits=True, ages=np.where(ages > 130, 90, ages), usable=tables[name].usable,
             distances=np.ravel(library.nearest_distance(one.embeddings)), lead_set=name,
+            listed=listed if name == ALL_LEADS else None,  # neighbours are heeded on twelve leads alone
         )
         for name, one in seen.items()
     }  # fmt: skip
@@ -88,7 +95,7 @@ def evaluate(
         from assistant.language.model import LanguageModel
         from assistant.training_set import truth_rows
 
-        evidence, tuned = cross_evidence(data, raw.logits, table, library.search_batch(raw.embeddings, k=10))
+        evidence, tuned = cross_evidence(data, raw.logits, table, library.search_batch(raw.embeddings, k=10), say)
         model, plain = LanguageModel.load(None, encoder.hash), LanguageModel.load(None, encoder.hash, adapters=False)
         rows = np.sort(np.random.default_rng(seed).permutation(len(data))[:sample])
         keep = np.zeros(len(data), bool)
@@ -121,6 +128,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     return None if isinstance(value, float) and np.isnan(value) else value
+
+
+def _absences_doubted(said: Sequence[Agreement]) -> set[str]:
+    return {one.code for one in said if says_doubt(one, ABSENT)}
 
 
 def _listed(labels: NDArray[np.uint8]) -> list[set[str]]:
@@ -162,6 +173,9 @@ def format_table(result: dict[str, Any]) -> str:
         lines.append(f"    {name:<12} n={group['recordings']:<5} referred {group['referred']:.3f}")
     stated = {k: v for k, v in dec["stated"].items() if not isinstance(v, dict)}
     lines.append(f"  stated findings        {stated}")
+    heeded = dec["not_absent_for_similar_cases"]
+    lines.append(f"  not absent for cases   {heeded['findings']} findings in {heeded['recordings']} recordings, "
+                 f"{heeded['listed']} of them listed")
     lines.append(f"  cases: overlap@10      {ret['overlap_at_10']:.3f}, at random {ret['overlap_at_10_random']:.3f}")
     if "language" in result:
         lang = result["language"]

@@ -31,6 +31,7 @@ from encoders.ptbxl import PtbXl
 from encoders.table import MeasuredTable
 from encoders.vocabulary import CODES
 from retrieval.case import Case
+from retrieval.neighbours import Agreement
 
 __all__ = ["cross_evidence", "question_table", "report_quality"]
 
@@ -42,10 +43,11 @@ _CASES = 50
 
 
 def cross_evidence(
-    data: PtbXl, logits: NDArray[np.float32], measured: MeasuredTable, cases: Sequence[tuple[Case, ...]]
+    data: PtbXl, logits: NDArray[np.float32], measured: MeasuredTable, cases: Sequence[tuple[Case, ...]],
+    neighbours: Sequence[tuple[Agreement, ...]] | None = None,
 ) -> tuple[list[Evidence], NDArray[np.bool_]]:
-    """Evidence of every recording by calibration and thresholds of the other half of the patients; and, as a baseline, what
-    thresholds tuned there for the best F1 would state, bool (n, 71)."""
+    """Evidence of every recording by calibration and thresholds of the other half of the patients, with its similar cases and
+    what neighbours say of it; and, as a baseline, what thresholds tuned there for the best F1 would state, bool (n, 71)."""
     first = patient_halves(data.patients)
     evidence: list[Evidence | None] = [None] * len(data)
     tuned = np.zeros(data.labels.shape, bool)
@@ -54,7 +56,8 @@ def cross_evidence(
         known, seen = curve.apply(logits[fit]), curve.apply(logits[show])
         rows = np.flatnonzero(show).tolist()
         made = evidence_rows(
-            data.take(show), seen, measured.take(show), fit_risk(data.labels[fit], known), [cases[row] for row in rows]
+            data.take(show), seen, measured.take(show), fit_risk(data.labels[fit], known), [cases[row] for row in rows],
+            None if neighbours is None else [neighbours[row] for row in rows],
         )
         for row, one in zip(rows, made, strict=True):
             evidence[row] = one

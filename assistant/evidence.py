@@ -10,6 +10,7 @@ from encoders.measurements import Measurements
 from encoders.quality import Quality
 from encoders.vocabulary import statement
 from retrieval.case import Case
+from retrieval.neighbours import Agreement
 
 __all__ = ["ABSENT", "NOT_ASSESSED", "PRESENT", "UNDETERMINED", "Conflict", "Evidence", "Finding"]
 
@@ -21,12 +22,17 @@ PRESENT, ABSENT, UNDETERMINED, NOT_ASSESSED = "present", "absent", "undetermined
 
 @dataclass(frozen=True)
 class Finding:
-    """A statement of the vocabulary with its calibrated probability and what was decided of it."""
+    """A statement of the vocabulary with its calibrated probability and what was decided of it.
+
+    ``against``: ids of evidence that speaks against what the network says of it (``N:SR``: similar cases); the decision on it is
+    in ``state`` already.
+    """
 
     code: str
     probability: float
     state: str
     reason: str = ""
+    against: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -42,6 +48,7 @@ class Finding:
             "state": self.state,
             "urgency": s.urgency,
             "reason": self.reason,
+            "against": list(self.against),
             "criteria": s.criteria,
             "citation": s.citation,
         }
@@ -62,7 +69,12 @@ class Conflict:
 
 @dataclass(frozen=True)
 class Evidence:
-    """One recording's evidence. Ids that text cites: ``Q``, ``M:qrs_ms``, ``F:CLBBB``, ``C:12345``, ``R:rule``."""
+    """One recording's evidence. Ids that text cites: ``Q``, ``M:qrs_ms``, ``F:CLBBB``, ``C:12345``, ``R:rule``, ``N:CLBBB``.
+
+    ``neighbours``: what the 50 most similar cases say of a statement, for those that one of them lists or that are present; of
+    the library that familiarity is measured against, whichever ``cases`` come from. ``left_out``: cases passed over on the way
+    to the last one shown, the patient's own and those that are this very recording.
+    """
 
     quality: Quality
     measurements: Measurements
@@ -74,6 +86,8 @@ class Evidence:
     recording_hash: str = ""
     familiarity: float = 1.0  # share of fold-9 recordings that lie farther from the library than this one
     lead_set: str | None = ALL_LEADS  # name of the set of leads that findings were read from; None where none could be read
+    neighbours: tuple[Agreement, ...] = ()
+    left_out: tuple[int, int] = (0, 0)
 
     def finding(self, code: str) -> Finding:
         for finding in self.findings:
@@ -88,9 +102,22 @@ class Evidence:
         return tuple(sorted(chosen, key=lambda f: (rank[statement(f.code).urgency], -f.probability)))
 
     def pressing(self) -> tuple[Finding, ...]:
-        """Undetermined findings that an impression must name: critical ones, and urgent ones from PRESSING upwards."""
+        """Undetermined findings that an impression must name: critical ones, and urgent ones from PRESSING upwards or that
+        similar cases would not let be absent (38 % of such findings are listed after all)."""
         rank = {"critical": 0.0, "urgent": PRESSING}
-        return tuple(f for f in self.in_state(UNDETERMINED) if f.probability >= rank.get(statement(f.code).urgency, 2.0))
+        return tuple(
+            f for f in self.in_state(UNDETERMINED)
+            if f.probability >= rank.get(statement(f.code).urgency, 2.0)
+            or (f.against and statement(f.code).urgency in rank)
+        )  # fmt: skip
+
+    def doubts(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """What similar cases speak against: a sentence each, with the ids that it rests on."""
+        said = {one.id: one for one in self.neighbours}
+        return tuple(
+            (said[i].doubt(PRESENT if f.state == PRESENT else ABSENT), (i, f.id))
+            for f in self.findings for i in f.against if i in said
+        )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -98,6 +125,8 @@ class Evidence:
             "measurements": self.measurements.to_json(),
             "findings": [f.to_json() for f in self.findings],
             "cases": [c.to_json() for c in self.cases],
+            "left_out": {"own": self.left_out[0], "duplicates": self.left_out[1]},
+            "neighbours": [one.to_json() for one in self.neighbours],
             "conflicts": [c.to_json() for c in self.conflicts],
             "age_years": self.age_years,
             "sex": self.sex,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from assistant.decide import Critical, Reason
 from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Evidence
 from encoders.vocabulary import statement
+from retrieval.case import left_out_words
 
 if TYPE_CHECKING:
     from encoders.heads import HeadAnswer, HeadRefusal
@@ -100,6 +101,8 @@ class Report:
             "sections": {name: [line.to_json() for line in self.sections.get(name, ())] for name in SECTIONS},
             "impression": [line.to_json() for line in self.impression],
             "cases": known["cases"],
+            "left_out": known["left_out"],
+            "neighbours": known["neighbours"],
             "age_years": known["age_years"],
             "sex": known["sex"],
             "recording": known["recording"],
@@ -134,6 +137,8 @@ class Report:
                 f"- C:{c.case_id}, similarity {c.similarity:.2f}: {', '.join(sorted(c.statements)) or 'no statements'}"
                 for c in self.evidence.cases[:5]
             ]
+            left_out = left_out_words(*self.evidence.left_out)
+            out += [f"- {left_out}"] if left_out else []
         if self.research:
             out += ["", "Research only, not for clinical decisions", *(f"- {item.text} [{item.id}]" for item in self.research)]
         if self.limits:
@@ -159,9 +164,11 @@ class Report:
 
     def _findings(self) -> list[str]:
         opened = self.evidence.in_state(UNDETERMINED)
-        likely = [f for f in opened if f.probability >= _LISTED_FROM]
+        likely = [f for f in opened if f.probability >= _LISTED_FROM or f.against]
+        said = {one.code: one for one in self.evidence.neighbours}
         rows = [
             f"- {statement(f.code).name} ({f.code}): {f.state}, probability {f.probability:.2f} [{f.id}]"
+            + (f"; {said[f.code].counted} [{said[f.code].id}]" if f.code in said else "")
             for f in (*self.evidence.in_state(PRESENT), *likely)
         ]
         counts = {state: len(self.evidence.in_state(state)) for state in (ABSENT, NOT_ASSESSED)}

@@ -15,6 +15,7 @@ from encoders.ptbxl import SEXES, PtbXl
 from encoders.quality import Quality
 from encoders.table import MeasuredTable
 from encoders.vocabulary import CODES
+from retrieval.neighbours import Agreement
 
 __all__ = ["alignment_set", "evidence_rows", "person", "truth_rows"]
 
@@ -27,19 +28,22 @@ def person(data: PtbXl, row: int) -> tuple[float | None, str | None]:
 
 def evidence_rows(
     data: PtbXl, probabilities: NDArray[np.float32], measured: MeasuredTable, thresholds: Any,
-    cases: Sequence[tuple[Any, ...]] | None = None,
+    cases: Sequence[tuple[Any, ...]] | None = None, neighbours: Sequence[tuple[Agreement, ...]] | None = None,
 ) -> list[Evidence]:  # fmt: skip
-    """Evidence of every recording from arrays: probabilities (n, 71), measurements, optional cases."""
-    from assistant.decide import states
+    """Evidence of every recording from arrays: probabilities (n, 71), measurements, optional cases and what neighbours say."""
+    from assistant.decide import heard, states
 
     quality = Quality("usable", 1.0)
     out = []
     for row in range(len(data)):
         measurements = measured.measurements(row)
         age, sex = person(data, row)
-        findings, conflicts = states(probabilities[row], measurements, thresholds, age, sex, quality)
+        say = tuple(neighbours[row]) if neighbours is not None else ()
+        findings, conflicts = states(probabilities[row], measurements, thresholds, age, sex, quality, neighbours=say)
         near = tuple(cases[row]) if cases is not None else ()
-        out.append(Evidence(quality, measurements, findings, near, conflicts, age, sex, str(data.ids[row])))
+        out.append(Evidence(
+            quality, measurements, findings, near, conflicts, age, sex, str(data.ids[row]), neighbours=heard(say, findings)
+        ))  # fmt: skip
     return out
 
 

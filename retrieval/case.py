@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Case"]
+__all__ = ["Case", "left_out_words"]
+
+
+def left_out_words(own: int, duplicates: int) -> str:
+    """A sentence on cases that a search passed over: the patient's own, and this very recording again; "" where none was."""
+    said = [
+        f"{own} of this patient's own" if own else "",
+        f"{duplicates} that {'is' if duplicates == 1 else 'are'} this very recording or one already shown" if duplicates else "",
+    ]
+    return f"Left out: {' and '.join(part for part in said if part)}." if own or duplicates else ""
 
 
 @dataclass(frozen=True)

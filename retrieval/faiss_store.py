@@ -254,6 +254,11 @@ class FaissStore:
         with self._lock:
             return [self._id_of[n] for n in self._table.matching_numbers(condition)]
 
+    def listed(self) -> Iterator[tuple[tuple[str, ...], int]]:
+        """See `Store.listed`."""
+        with self._lock:
+            yield from self._table.listed()
+
     def of_patient(self, key: int) -> list[str]:
         """See `Store.of_patient`."""
         with self._lock:

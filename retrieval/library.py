@@ -241,7 +241,7 @@ class CaseLibrary:
     def prevalences(self) -> dict[str, float]:
         """Code → share of the cases with statements that list it, 0-1; counted once."""
         if self._prevalences is None:
-            self._prevalences = prevalences(self.store.matching(None))
+            self._prevalences = prevalences(self.store.listed())
         return self._prevalences
 
     # --- whatever is asked -------------------------------------------------------------------------------------------
@@ -279,14 +279,24 @@ class CaseLibrary:
             cases, own, query = self._by_words(text, k, condition, key)
             return Found(cases, own, 0, query)
         vector = np.atleast_2d(embedding)
-        # Who is shown is the user's choice; what neighbours say is always said by others.
-        (near,) = self._pick_batch(vector, NEIGHBOURS, [patient_key(patient)], None, frozenset(), True, content_hash)
-        say = neighbours_say(near.cases, self.prevalences(), self.count)
+        say = self.neighbours(vector, patient=patient, content_hash=content_hash)
+        asked = max((one.asked for one in say), default=0)
         if text is not None:
             picked, query = self._by_both(vector, text, k, condition, key, not include_own, content_hash)
-            return Found(picked.cases, picked.own, picked.duplicates, query, say, len(near.cases))
+            return Found(picked.cases, picked.own, picked.duplicates, query, say, asked)
         (shown,) = self._pick_batch(vector, k, [key], condition, frozenset(), not include_own, content_hash)
-        return Found(shown.cases, shown.own, shown.duplicates, None, say, len(near.cases))
+        return Found(shown.cases, shown.own, shown.duplicates, None, say, asked)
+
+    def neighbours(
+        self, embedding: NDArray[np.floating], *, patient: str | None = None, content_hash: str = ""
+    ) -> tuple[Agreement, ...]:
+        """What the 50 nearest cases of one embedding (d,) say of each statement of the vocabulary, most said first.
+
+        The patient's own cases and the recording itself are never among them, whoever is shown: others are asked.
+        """
+        vector = np.atleast_2d(embedding)
+        (near,) = self._pick_batch(vector, NEIGHBOURS, [patient_key(patient)], None, frozenset(), True, content_hash)
+        return neighbours_say(near.cases, self.prevalences(), self.count)
 
     def _listed(self, condition: Condition, k: int, key: int | None) -> Found:
         """The first ``k`` cases that meet a condition, in the order of the library."""

@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -243,6 +244,10 @@ class MilvusStore:
     def matching_ids(self, condition: Condition | None) -> list[str]:
         """See `Store.matching_ids`."""
         return [row.case_id for row in self.matching(condition)]
+
+    def listed(self) -> Iterator[tuple[tuple[str, ...], int]]:
+        """See `Store.listed`; one pass over the rows."""
+        yield from Counter(tuple(row.statements) for row in self._rows("")).items()
 
     def of_patient(self, key: int) -> list[str]:
         """See `Store.of_patient`."""

@@ -145,6 +145,15 @@ class RowTable:
                 return
             last = numbers[-1]
 
+    def listed(self) -> Iterator[tuple[tuple[str, ...], int]]:
+        """See `Store.listed`; counted in the database, since a large library has few different combinations."""
+        try:
+            found = self.db.execute("SELECT statements, COUNT(*) FROM cases GROUP BY statements").fetchall()
+        except sqlite3.Error as error:
+            raise self._broken(error) from error
+        for text, count in found:
+            yield tuple(entry.rsplit(":", 1)[0] for entry in text.split()), count
+
     def matching_numbers(self, condition: Condition | None) -> list[int]:
         """Numbers of the rows that meet the condition."""
         where, values = self._where(condition)

@@ -187,6 +187,10 @@ class Store(Protocol):
         """Ids of all rows that meet a parsed condition."""
         ...
 
+    def listed(self) -> Iterator[tuple[tuple[str, ...], int]]:
+        """The codes that cases list, and how many cases list just these; every case counts once, one without any under ()."""
+        ...
+
     def of_patient(self, key: int) -> list[str]:
         """Ids of the cases of one patient, by `patient_key`."""
         ...

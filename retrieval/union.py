@@ -84,6 +84,11 @@ class UnionStore:
         """See `Store.matching_ids`."""
         return [f"{name}/{i}" for name, store in self._stores.items() for i in store.matching_ids(condition)]
 
+    def listed(self) -> Iterator[tuple[tuple[str, ...], int]]:
+        """See `Store.listed`."""
+        for store in self._stores.values():
+            yield from store.listed()
+
     def of_patient(self, key: int) -> list[str]:
         """See `Store.of_patient`."""
         return [f"{name}/{i}" for name, store in self._stores.items() for i in store.of_patient(key)]

@@ -35,20 +35,6 @@ def work() -> Iterator[ModuleType]:
         cloudpickle.unregister_pickle_by_value(module)
 
 
-@pytest.fixture(scope="module")
-def ray_of_two() -> Iterator[None]:
-    """A local Ray of two workers that all tests share; its token and files lie in no one's home."""
-    import ray
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_AUTH_MODE", "disabled")
-        patch.setenv("RAY_worker_niceness", "0")  # else workers starve where the machine is busy
-        ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
-        yield
-        ray.shutdown()
-
-
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Engine:
     if request.param == "ray":

@@ -22,19 +22,6 @@ HELPERS = Path(__file__).parents[1] / "retrieval"
 Disturb = Callable[[str, str], Path]
 
 
-@pytest.fixture(scope="module")
-def ray_of_two() -> Iterator[None]:
-    import ray
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_AUTH_MODE", "disabled")
-        patch.setenv("RAY_worker_niceness", "0")  # else workers starve where the machine is busy
-        ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
-        yield
-        ray.shutdown()
-
-
 @pytest.fixture
 def recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Ten recordings and a broken file; batches of two; one thread, as workers have."""

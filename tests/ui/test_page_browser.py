@@ -93,6 +93,13 @@ class Visitor:
         assert "Zzyzx" not in waiting.value.suggested_filename
         return Path(waiting.value.path()).read_bytes()
 
+    def until(self, true: Callable[[], bool]) -> None:
+        """Lets the page go on until something is so; whoever calls asserts it."""
+        left = WAIT_MS // 200
+        while not true() and left:
+            self.page.wait_for_timeout(200)
+            left -= 1
+
     def fits(self) -> None:
         """Neither the page nor a part of it is wider than its place; the paper alone may be scrolled when it is zoomed."""
         wide = self.page.evaluate(
@@ -411,20 +418,14 @@ def test_exports_and_signature_pressed_fast_are_each_done_once(visit: Callable[.
     page.on("download", lambda one: taken.append(one.suggested_filename))
     visitor.analyse("Atrial fibrillation")
     page.evaluate("['json', 'fhir', 'pdf', 'json'].forEach(kind => document.getElementById('export-' + kind).click())")
-    for _ in range(240):
-        if len(taken) == 4:
-            break
-        page.wait_for_timeout(500)
+    visitor.until(lambda: len(taken) >= 4)
     assert sorted(name.split("-unconfirmed.")[1] for name in taken) == ["fhir.json", "json", "json", "pdf"]
     page.fill("#signer", "Dr Ada Lovelace")
     page.fill("#label", LABEL)
     page.evaluate("[1, 2].forEach(() => document.getElementById('sign').click())")
     page.wait_for_selector("#draft [data-signed=true]")
     page.click("#export-json")
-    for _ in range(240):
-        if len(taken) == 5:
-            break
-        page.wait_for_timeout(500)
+    visitor.until(lambda: len(taken) >= 5)
     assert len(taken) == 5 and "unconfirmed" not in taken[-1] and page.locator("#message .ea-error").count() == 0
     visitor.quiet()
 
