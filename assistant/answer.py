@@ -2,28 +2,50 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from assistant.asking import LEFT_OPEN
 from assistant.bare import carried, case_counts, normality, query_codes, values
 from assistant.decide import Reason
 from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Evidence
 from assistant.intents import Question
 from assistant.phrasing import View
+from assistant.plain_words import clauses, leads_named
 from assistant.report import INTENDED_USE, SCHEMA_VERSION, Line, Referral, who_should_look
 from assistant.serial import compared_findings
 from encoders.compare import CANNOT_JUDGE, RESOLVED
-from encoders.vocabulary import statement
+from encoders.vocabulary import codes_in, statement
 
-__all__ = ["Answer", "Bare", "bare_answer", "declined_before", "unassessed", "weigh"]
+__all__ = [
+    "Answer", "Bare", "bare_answer", "declined_before", "masked_lines", "open_lines", "signal_lines", "st_lines",
+    "unassessed", "weigh",
+]  # fmt: skip
 
 CANNOT = "cannot be judged"
 #: Reliability of a measurement below which its value is not given as an answer.
 LEAST_RELIABLE = 0.3
 #: Questions about the assistant's reading, as against those about the vocabulary or the recording as such.
 _ON_FINDINGS = ("verify", "choose", "query", "normal", "summary", "explain", "certainty", "compare")
+
+
+_INFARCTION = frozenset(codes_in("MI"))
+_ST_LEADS = 10  # measured leads from which "no two contiguous ones" may be said
+_HIDING = ("CLBBB", "PACE", "WPW")
+_FAULT = re.compile(
+    r"\bnois|\bart[ei]fact|\bdistrust|\bunreliable|\bunreadable|\bunusable|\binterfer|\bdisturb|\bspoil|\btoo short\b|\bloose"
+    r"|\b(?:bad|wrong|off|flat|lost|missing|swap\w*|revers\w*|mix\w*|misplac\w*|limit\w*|move[ds]?|movement|shaky|hz)\b"
+    r"|\bdrift|\bwander|\btremor|\bhum\b|\bclipp|\bnot (?:trust|rely|to be relied)"
+)
+_WHICH_LEADS = re.compile(r"\b(?:which|what|any|list|name)\b(?: of the)? (?:\w+ )?(?:leads?|channels?|electrodes?)\b")
+_PLACING = re.compile(
+    r"\bplac(?:ed|ement|es?)\b|\battached\b|\bposition|\bswap\w*|\brevers\w*|\bmisplac\w*|\bmix\w*|\bright way round\b|\bput on\b"
+)
+_OPEN_QUESTION = re.compile(r"\W*(?:which|what|how|where|why|name|list)\b")
+_NOISE_WORDS = {"wander": "baseline wander", "mains": "mains hum", "muscle": "muscle noise", "movement": "movement"}
 
 
 @dataclass(frozen=True)
@@ -115,8 +137,14 @@ def bare_answer(question: Question, evidence: Evidence, second: Evidence | None 
     if question.intent == "measurement":
         return _measured(question, evidence, told)
     if question.intent == "quality":
-        score = evidence.quality.score
-        return Bare(told, score if evidence.quality.usable else 1 - score, ("Q",))
+        score, fault = evidence.quality.score, _signal_fault(question, evidence)
+        if fault is None:
+            return Bare((CANNOT,), 1.0, ("Q",))
+        said = "yes" if fault == _asks_fault(question) else "no"
+        return Bare((said,), score if evidence.quality.usable else 1 - score, ("Q",))
+    if open_lines(question, evidence):
+        names = tuple(statement(f.code).name for f in evidence.findings if f.state in (UNDETERMINED, NOT_ASSESSED))
+        return Bare(names or ("none",), 1.0, ("Q",))
     if question.intent == "cases":
         counts = case_counts(evidence)
         asked = [c for c in question.codes if c in counts] or [c for c, _ in counts.most_common(3)]
@@ -125,6 +153,122 @@ def bare_answer(question: Question, evidence: Evidence, second: Evidence | None 
     if question.intent == "define":
         return Bare(told, 1.0, tuple(f"F:{c}" for c in question.codes))
     return _states(question, evidence, told)
+
+
+def _asks_fault(question: Question) -> bool:
+    """Whether "yes" to a question on the signal means that something is wrong with it."""
+    return _FAULT.search(question.text.lower()) is not None
+
+
+def _signal_fault(question: Question, evidence: Evidence) -> bool | None:
+    """Whether what a quality question asks about is at fault: the leads it names, the electrodes' places, or the recording.
+
+    None where it cannot be told.
+    """
+    quality, named = evidence.quality, leads_named(question.text)
+    if named and _WHICH_LEADS.search(question.text.lower()) is None:
+        return not quality.usable or any(lead in quality.bad_leads for lead in named)
+    if _PLACING.search(question.text.lower()):
+        return None if quality.placement not in ("as expected", "doubted") else quality.placement == "doubted"
+    return not quality.usable if not _asks_fault(question) else bool(quality.reasons)
+
+
+def signal_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
+    """What the gate found in that which a quality question asks about; empty for any other question.
+
+    "Could the signal be trusted in V3?" is answered by lead V3, "are the electrodes placed correctly?" by the direction of the
+    leads, "which leads are bad?" by their names; "yes" and "no" answer the question as it is put. What else limits the recording
+    follows.
+    """
+    if question.intent != "quality":
+        return ()
+    quality, named, text = evidence.quality, leads_named(question.text), question.text.lower()
+    fault = _signal_fault(question, evidence)
+    said: list[str] = []
+    if _WHICH_LEADS.search(text):
+        doubtful = quality.bad_leads
+        found = _leads(doubtful) if doubtful else "no lead was found that"
+        said.append(f"{found} should not be relied on.")
+    elif named:
+        doubtful = tuple(lead for lead in named if lead in quality.bad_leads)
+        for leads in (doubtful, tuple(lead for lead in named if lead not in doubtful)):
+            kinds = dict.fromkeys(kind for lead in leads for kind in quality.lead_noise_kinds.get(lead, ()))
+            seen = " and ".join(_NOISE_WORDS.get(kind, kind) for kind in kinds)
+            if leads and leads == doubtful:
+                said.append(f"{_leads(leads)} should not be relied on{f' ({seen})' if seen else ''}.")
+            elif leads and quality.usable:
+                found = f"can be read, with {seen}" if seen else "can be relied on: no disturbance was found there"
+                said.append(f"{_leads(leads)} {found}.")
+    elif _PLACING.search(text):
+        said.append(
+            "whether the electrodes are where they should be cannot be told from this recording." if fault is None
+            else "the direction of the leads speaks against the usual places of the electrodes." if fault
+            else "the leads run as they do with the electrodes in their usual places."
+        )  # fmt: skip
+    if not said or not quality.usable:
+        verdict = {"usable": "usable", "limited": "usable with limits"}.get(quality.verdict, "not usable")
+        said.append(f"the recording is {verdict}.")
+    bare = "" if fault is None or _OPEN_QUESTION.match(text) else "Yes: " if fault == _asks_fault(question) else "No: "
+    said[0] = f"{bare}{said[0]}"
+    lines = [Line(one[0].upper() + one[1:], ("Q",)) for one in said]
+    whole = fault is not False or not (named or _PLACING.search(text))
+    return (*lines, *(Line(reason, ("Q",)) for reason in quality.reasons if whole))
+
+
+def _leads(names: Sequence[str]) -> str:
+    shown = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else list(names))
+    return f"{'leads' if len(names) > 1 else 'lead'} {shown}"
+
+
+def masked_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
+    """That a stated conduction hides infarction, behind an answer that states none; empty where it does not.
+
+    Left bundle branch block, ventricular pacing and pre-excitation change the initial QRS, so that the patterns of infarction
+    cannot be relied on (Thygesen et al. 2018, Fourth Universal Definition, on conduction disturbances and pacing; recalled
+    without the text at hand).
+    """
+    asked = question.intent in ("verify", "choose", "explain", "certainty") and _INFARCTION.intersection(question.codes)
+    hiding = [f for f in evidence.in_state(PRESENT) if f.code in _HIDING]
+    if not asked or not hiding or any(f.code in _INFARCTION for f in evidence.in_state(PRESENT)):
+        return ()
+    name = statement(hiding[0].code).name
+    return (Line(f"{name[:1].upper()}{name[1:]} hides infarction, so that its absence says little here.", (hiding[0].id,)),)
+
+
+def st_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
+    """What the measured ST levels say where ST elevation is asked for and the statement of it is neither present nor absent.
+
+    Only where every measured lead lies below its limit (``encoders.criteria``, Fourth Universal Definition); what meets one is
+    told as critical anyway. Empty otherwise.
+    """
+    from encoders.criteria import judge
+
+    asked = "STE_" in question.codes and question.intent in ("verify", "certainty", "explain")
+    state = next((f.state for f in evidence.findings if f.code == "STE_"), PRESENT)
+    if not asked or state not in (UNDETERMINED, NOT_ASSESSED) or not evidence.quality.usable:
+        return ()
+    levels = {m.name: m for m in evidence.measurements.items if m.name.startswith("st_j_mv_") and m.value is not None}
+    found = judge(evidence.measurements, age_years=evidence.age_years, sex=evidence.sex)
+    if len(levels) < _ST_LEADS or any(j.criterion_id.startswith(("st_elevation", "secondary_st")) for j in found):
+        return ()
+    levels.pop("st_j_mv_aVR", None)  # no limit holds for aVR
+    top = max(levels.values(), key=lambda m: m.value or 0.0)
+    text = (
+        f"By measurement no two contiguous leads meet the limits of ST elevation; the J point lies highest in "
+        f"{top.name.removeprefix('st_j_mv_')}, at {top.text()}. That does not rule out an acute infarction."
+    )
+    return (Line(text, (f"M:{top.name}",)),)
+
+
+def open_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
+    """What was not assessed and what cannot be judged, where just this is asked; empty for any other question."""
+    if question.intent != "query" or question.codes or not LEFT_OPEN.search(" ".join(c for c, _ in clauses(question.text))):
+        return ()
+    lines = []
+    for lead, found in (("Cannot be judged", evidence.in_state(UNDETERMINED)), ("Not assessed", evidence.in_state(NOT_ASSESSED))):
+        if found:
+            lines.append(Line(f"{lead}: {', '.join(statement(f.code).name for f in found)}.", tuple(f.id for f in found)))
+    return tuple(lines) or (Line("Every statement was judged.", ("Q",)),)
 
 
 def _states(question: Question, evidence: Evidence, told: tuple[str, ...]) -> Bare:

@@ -19,7 +19,15 @@ from assistant.bare import (
 )
 from assistant.compose import STYLES, impression
 from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Evidence
-from assistant.frames import ABSENT_FRAMES, ANSWERS, CASES_FRAMES, UNASSESSED_FRAMES, UNDETERMINED_FRAMES, Sentence
+from assistant.frames import (
+    ABSENT_FRAMES,
+    ANSWERS,
+    CASES_FRAMES,
+    UNASSESSED_FRAMES,
+    UNDETERMINED_FRAMES,
+    URGENT_UNDETERMINED_FRAMES,
+    Sentence,
+)
 from assistant.intents import Question
 from assistant.phrasing import (
     CARRIERS,
@@ -171,7 +179,7 @@ def _query(view: View, question: Question, rng: Random | None) -> list[Sentence]
         frame = ANSWERS["stated"][0] if rng is None or rng.random() < 0.5 else _pick("stated", rng)
         made.append(framed(frame, items, _ids(present), rng))
     if "NORM" in codes and view.state("NORM") == PRESENT:
-        beside = any(c not in ("NORM", "SR") for c in view.present)
+        beside = any(c not in ("NORM", "SR") for c in view.present) or bool(view.evidence.pressing()) or not view.rhythm_stated
         key = "otherwise normal" if beside else "probably normal" if view.doubtful("NORM") else "normal"
         made.append(fixed_sentence(key, rng, ("F:NORM",)))
     if not made and not opened:
@@ -229,9 +237,18 @@ def _normal(view: View, question: Question, rng: Random | None) -> list[Sentence
     items = [item(view, c, rng) for c in ordered]
     lead = {None: "", False: "Yes, " if bare == "yes" else "No, ", True: "No, " if bare == "yes" else "Yes, "}[abnormal]
     if bare == "yes":
-        adverb = "otherwise " if ordered else "probably " if view.doubtful("NORM") else ""
+        pressing = [f.code for f in view.evidence.pressing()][:3]
+        beside = ordered or pressing or not view.rhythm_stated
+        adverb = "otherwise " if beside else "probably " if view.doubtful("NORM") else ""
         made = [sentence(_pick("normal", rng).replace("{l}", lead).replace("{a}", adverb), claims)]
-        return [*made, framed(ANSWERS["present"][0], items, _ids(ordered), None)] if ordered else made
+        if ordered:
+            made.append(framed(ANSWERS["present"][0], items, _ids(ordered), None))
+        if pressing:  # what cannot be excluded goes first, so that "otherwise" has something to refer to
+            frame = URGENT_UNDETERMINED_FRAMES[0]
+            return [framed(frame, _names(pressing, rng), _ids(pressing), rng), *made] if not lead else [
+                *made, framed(frame, _names(pressing, rng), _ids(pressing), rng)
+            ]  # fmt: skip
+        return made if ordered or view.rhythm_stated else [*made, fixed_sentence("no rhythm", rng)]
     if bare == "no":
         first = sentence(_pick("not normal", rng).replace("{l}", lead), claims)
         if not ordered:

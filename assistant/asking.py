@@ -18,12 +18,15 @@ __all__ = [
     "EXPLAIN",
     "JUDGED",
     "JUDGED_CODES",
+    "LEFT_OPEN",
     "LONG",
     "NORMAL",
     "QUALITY",
     "QUERY",
+    "SIGNAL",
     "SUMMARY",
     "SURELY_ECG",
+    "TRUST",
 ]
 
 ASKING = re.compile(
@@ -96,6 +99,17 @@ QUALITY = re.compile(
     r"|ll)\b.*\b(?:revers|swap|switch)\w*|\bdistort\w*|\bdisturbances? in the signal\b|\b(?:recorded|placed|attached"
     r"|connected) (?:properly|correctly|well|right)\b"
     r"|\b(?:tracing|recording|signal|trace) (?:clean|ok|good|adequate|sufficient|long enough)\b"
+)
+#: "Could the signal be trusted in V3?", "is aVL reliable?": whether a lead or the trace can be relied on.
+TRUST = re.compile(
+    r"\b(?:dis)?trust(?:ed|worth\w+)?\b|\brel(?:y|ied)\b|\b(?:un)?reliable\b|\bbelieve[ds]?\b|\bdependable\b"
+)
+SIGNAL = re.compile(r"\b(?:signals?|trac(?:e|es|ing|ings)|recordings?|curves?|leads?|channels?|electrodes?)\b")
+#: "What was not assessed?", "which findings stay open?"
+LEFT_OPEN = re.compile(
+    r"\bnot (?:been )?assess\w*|\bunassessed\b|\bundetermined\b|\bundecided\b|\bnot look(?:ed)? at\b"
+    r"|\b(?:can|could) (?:you |i |one )?not (?:be )?(?:\w+ )?(?:judged?|assess(?:ed)?|say|tell|decided?)\b"
+    r"|\b(?:stay|stays|left|leave|leaves|remain|remains)\b.*\bopen\b"
 )
 EXPLAIN = re.compile(
     r"^(?:and |but |ok |so )?why\b|\bhow come\b|\bwhat (?:makes|tells) (?:you|it|this)\b|\b(?:on )?(?:what|which) (?:basis"

@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assistant.answer import CANNOT, Answer, bare_answer, declined_before, unassessed, weigh
+from assistant.answer import (
+    CANNOT,
+    Answer,
+    bare_answer,
+    declined_before,
+    masked_lines,
+    open_lines,
+    signal_lines,
+    st_lines,
+    unassessed,
+    weigh,
+)
 from assistant.decide import Critical, Decision, Reason, critical_remarks, heard, referral_reasons, states, unread
 from assistant.evidence import Conflict, Evidence
 from assistant.intents import Question
@@ -191,8 +202,9 @@ class Assistant:
                 if name == ALL_LEADS:  # the bounds of what they say were chosen on twelve leads and the library "known"
                     own = self.known is self.library
                     neighbours = found.neighbours if own else self.known.neighbours(embedding, **who)
+            together = self.encoder.with_measurements(encoding, measurements, *person)
             findings, conflicts = states(
-                encoding.probabilities, measurements, thresholds, *person, quality, familiarity, neighbours
+                together.probabilities, measurements, thresholds, *person, quality, familiarity, neighbours
             )
         cases, left_out = ((), (0, 0)) if found is None else (found.cases, (found.own, found.duplicates))
         evidence = Evidence(
@@ -275,12 +287,14 @@ class Assistant:
         lines = written.lines
         if bare.open and (asked.intent == "compare" or CANNOT in bare.values and asked.intent == "measurement"):
             lines = (Line(bare.open, bare.ids),)
+        lines = signal_lines(asked, first) or open_lines(asked, first) or lines
         left_out = unassessed(asked, bare, first)
         if left_out is not None and not any(line.text.startswith("Not assessed") for line in lines):
             lines = (*lines, left_out)
         last = about[-1].evidence
         remarks = critical_remarks(last, self.thresholds(last.lead_set))
-        lines = (*_critical_first(asked, remarks), *lines, *_leads_read(asked, last))
+        more = (*masked_lines(asked, last), *st_lines(asked, last), *_leads_read(asked, last))
+        lines = (*_critical_first(asked, remarks), *lines, *more)
         if asked.reason:
             lines = (*lines, Line(asked.reason))
         return asked, weigh(asked, bare, lines, written.checker, self.min_confidence)

@@ -46,8 +46,14 @@ _SAME_JUDGEMENT = {
     "regular": {"regular", "normal"},
 }
 _ABNORMAL = frozenset(
-    ("abnormal", "abnormality", "abnormally", "wrong", "problem", "pathological", "pathology", "unusual", "suspicious")
+    (
+        "abnormal", "abnormality", "abnormalities", "abnormally", "wrong", "problem", "problems", "pathological", "pathology",
+        "unusual", "suspicious", "worry", "worried", "worrying", "concern", "concerned", "concerning", "odd", "strange", "weird",
+        "off",
+    )  # fmt: skip
 )
+#: How bad rather than whether: neither "yes" nor "no" to normality answers these.
+_GRADED = frozenset(("critical", "urgent", "serious", "dangerous", "alarming", "emergency", "attention", "first"))
 _GROUP_OF = {frozenset(codes): name for name, codes in reversed(GROUPS.items())}
 
 
@@ -80,7 +86,7 @@ def turned(question: Question) -> bool:
 def asks_abnormal(question: Question) -> bool | None:
     """For questions about normality: True where abnormality is asked for, None where both are ("normal or abnormal")."""
     said = set(words(question.text))
-    if ("normal" in said and "abnormal" in said) or {"or", "not"} <= said:
+    if ("normal" in said and "abnormal" in said) or {"or", "not"} <= said or _GRADED & said:
         return None
     return not _ABNORMAL.isdisjoint(said)
 

@@ -242,7 +242,7 @@ def sections(evidence: Evidence, earlier: Evidence | None = None) -> dict[str, l
             for c in evidence.conflicts
             if any(i.removeprefix("F:") in codes for i in c.items)
         ]
-        said += [Sentence(text, ids) for text, ids in evidence.doubts() if ids[1].removeprefix("F:") in codes]
+        said += [Sentence(text, ids) for text, ids in evidence.doubts() if ids[0].removeprefix("N:") in codes]
         if name == "rhythm" and view.state("AFIB") == "absent":
             said.append(framed("No {x}.", [name_of("AFIB", None)], ("F:AFIB",), None))
         made[name] = said or [fixed_sentence("no such finding", None)]
@@ -268,8 +268,9 @@ def sections(evidence: Evidence, earlier: Evidence | None = None) -> dict[str, l
 
 def _undetermined(view: View, codes: Sequence[str]) -> list[Sentence]:
     said = []
+    named = {f.code for f in view.evidence.pressing()}  # what the impression names too: the rest may stand beside "normal ECG"
     for pressing in (True, False):
-        part = [c for c in codes if (statement(c).urgency in ("critical", "urgent")) is pressing]
+        part = [c for c in codes if (c in named) is pressing]
         frame = (URGENT_UNDETERMINED_FRAMES if pressing else UNDETERMINED_FRAMES)[0]
         said += [framed(frame, [name_of(c, None)], (f"F:{c}",), None) for c in part]
     return said

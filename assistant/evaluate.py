@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from assistant.evidence import ABSENT
 from encoders.encode import Encoder
+from encoders.fusion import FUSED, joined
 from encoders.leadsets import ALL_LEADS, LEAD_SETS
 from encoders.ptbxl import PtbXl, load_ptbxl
 from encoders.studies import study_lines
@@ -30,7 +31,6 @@ _FEW_LEADS = ("referred", "stated", "stated_in_drafts", "absent", "states_per_re
 @dataclass(frozen=True, eq=False)
 class _Read:
     data: PtbXl
-    logits: NDArray[np.float32]
     embeddings: NDArray[np.float32]
     tokens: NDArray[np.float32]
 
@@ -66,12 +66,13 @@ def evaluate(
     near = library.search_batch(raw.embeddings, NEIGHBOURS, exclude_near_duplicates=False)
     say = [neighbours_say(cases, library.prevalences(), library.count) for cases in near]
     listed = np.array([[code in doubted for code in CODES] for doubted in map(_absences_doubted, say)])
-    read = _Read(data, raw.logits, raw.embeddings, raw.tokens.astype(np.float32))
+    scores = joined(encoder.fused(), data, table, {name: one.logits for name, one in seen.items()})
+    read = _Read(data, raw.embeddings, raw.tokens.astype(np.float32))
     sexes = data.table["sex"].to_numpy(float)
     ages = data.table["age"].to_numpy(float)
     decisions = {
         name: cross_fit_report(
-            data.labels, one.logits, data.patients,
+            data.labels, scores[FUSED if name == ALL_LEADS else name], data.patients,
             Measured(tables[name].values.astype(float), tables[name].reliability.astype(float), sexes == 1, ~np.isnan(sexes)),
             logits=True, ages=np.where(ages > 130, 90, ages), usable=tables[name].usable,
             distances=np.ravel(library.nearest_distance(one.embeddings)), lead_set=name,
@@ -82,7 +83,7 @@ def evaluate(
     result: dict[str, Any] = {
         "folds": list(folds),
         "encoder_hash": encoder.hash,
-        "encoder": evaluate_encoder(data, {name: one.logits for name, one in seen.items()}, bootstraps=bootstraps),
+        "encoder": evaluate_encoder(data, scores, bootstraps=bootstraps),
         "decisions": decisions[ALL_LEADS],
         "decisions_by_lead_set": {
             name: {part: values for part, values in one.items() if part in _FEW_LEADS}
@@ -95,7 +96,7 @@ def evaluate(
         from assistant.language.model import LanguageModel
         from assistant.training_set import truth_rows
 
-        evidence, tuned = cross_evidence(data, raw.logits, table, library.search_batch(raw.embeddings, k=10), say)
+        evidence, tuned = cross_evidence(data, scores[FUSED], table, library.search_batch(raw.embeddings, k=10), say)
         model, plain = LanguageModel.load(None, encoder.hash), LanguageModel.load(None, encoder.hash, adapters=False)
         rows = np.sort(np.random.default_rng(seed).permutation(len(data))[:sample])
         keep = np.zeros(len(data), bool)
@@ -204,18 +205,19 @@ def _lead_set_lines(
 ) -> list[str]:
     """A row per set of leads: macro AUROC with its interval, calibration error, and what would be stated and referred."""
     groups = ("all", "diagnostic", "form", "rhythm", "superclasses")
-    lines = [f"  {'read from':<8} " + " ".join(f"{group:<22}" for group in groups) + " ECE     referred  stated  precision"]
+    lines = [f"  {'read from':<25} " + " ".join(f"{group:<22}" for group in groups) + " ECE     referred  stated  precision"]
     for name, row in scored.items():
         cells = []
         for group in groups:
             value = row["macro_auroc"][group]
             low, high = value.get("interval", (float("nan"),) * 2)
             cells.append(f"{value['value']:.4f} [{low:.3f}, {high:.3f}]")
-        made = full if name == ALL_LEADS else decided[name]
-        right = made["stated"]["precision"]
-        lines.append(
-            f"  {name:<8} " + " ".join(f"{cell:<22}" for cell in cells)
-            + f" {row['calibration_error']['mean']:.4f}  {made['referred']['share']:<8.3f}  "
-            + f"{made['stated']['per_recording']:<6.2f}  {'none' if right is None else f'{right:.3f}'}"
-        )
+        line = f"  {name:<25} " + " ".join(f"{cell:<22}" for cell in cells) + f" {row['calibration_error']['mean']:.4f}"
+        # Nothing is decided on twelve leads without their measurements.
+        made = full if name == FUSED else decided.get(name)
+        if made is not None:
+            right = made["stated"]["precision"]
+            told = "none" if right is None else f"{right:.3f}"
+            line += f"  {made['referred']['share']:<8.3f}  {made['stated']['per_recording']:<6.2f}  {told}"
+        lines.append(line)
     return lines

@@ -103,7 +103,7 @@ class Evidence:
 
     def pressing(self) -> tuple[Finding, ...]:
         """Undetermined findings that an impression must name: critical ones, and urgent ones from PRESSING upwards or that
-        similar cases would not let be absent (38 % of such findings are listed after all)."""
+        similar cases would not let be absent (one such finding in three is listed after all)."""
         rank = {"critical": 0.0, "urgent": PRESSING}
         return tuple(
             f for f in self.in_state(UNDETERMINED)
@@ -112,10 +112,11 @@ class Evidence:
         )  # fmt: skip
 
     def doubts(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """What similar cases speak against: a sentence each, with the ids that it rests on."""
+        """What similar cases speak against: a sentence each, and the id that it rests on. The finding itself is not cited: the
+        sentence does not state it."""
         said = {one.id: one for one in self.neighbours}
         return tuple(
-            (said[i].doubt(PRESENT if f.state == PRESENT else ABSENT), (i, f.id))
+            (said[i].doubt(PRESENT if f.state == PRESENT else ABSENT), (i,))
             for f in self.findings for i in f.against if i in said
         )  # fmt: skip
 

@@ -24,12 +24,15 @@ from assistant.asking import (
     EXPLAIN,
     JUDGED,
     JUDGED_CODES,
+    LEFT_OPEN,
     LONG,
     NORMAL,
     QUALITY,
     QUERY,
+    SIGNAL,
     SUMMARY,
     SURELY_ECG,
+    TRUST,
 )
 from assistant.intents import Question
 from assistant.lexicon import GROUPS, Match, longest_match
@@ -75,6 +78,7 @@ _WEAK = 0.6
 _CONTENT_KINDS = ("statement", "group", "measurement", "unassessed", "normal")
 INTERVALS = ("pr_ms", "qrs_ms", "qt_ms", "qtc_ms")
 
+_INFARCTION = frozenset(codes_in("MI"))
 GENERIC = ("abnormality", "rhythm", "form", "diagnostic")
 _WORDS = re.compile(r"\S+")
 _FILLER = frozenset(
@@ -321,8 +325,8 @@ def typed_by_rules(
         codes, measurements = (codes if intent == "cases" else ()), ()
     elif intent in ("verify", "choose", "query", "define") and codes and intent != "define":
         measurements = tuple(m for m in measurements if m.startswith("st_j_mv")) if intent == "verify" else ()
-    if ACUTE in content.groups:
-        reason = INTENDED_USE
+    if ACUTE in content.groups or intent in ("verify", "choose") and _INFARCTION.intersection(content.codes):
+        reason = INTENDED_USE  # the statements tell patterns; their absence is no rule-out (DESIGN, rule 8)
     if content.unassessed and intent in ("verify", "choose"):
         intent = "verify" if intent == "choose" and len(content.mentions) < 2 else intent
         reason = " ".join(
@@ -360,6 +364,10 @@ def _intent(asked: str, joined: str, content: _Content, previous: Question | Non
         return "cases"
     if re.search(r"\b(?:trust|rely)\b.*\b(?:recording|tracing|trace|signal)\b", joined):
         return "quality"
+    if not named and TRUST.search(joined) and (leads_named(text) or SIGNAL.search(joined)):
+        return "quality"
+    if not specific and LEFT_OPEN.search(joined) and re.search(r"\b(?:what|which|list|name|anything)\b", joined):
+        return "define" if re.search(r"\bmean", joined) else "query"
     if CERTAINTY.search(joined):
         return "certainty"
     if (

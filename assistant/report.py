@@ -14,6 +14,7 @@ from retrieval.case import left_out_words
 
 if TYPE_CHECKING:
     from encoders.heads import HeadAnswer, HeadRefusal
+    from retrieval.neighbours import Agreement
 
 __all__ = ["INTENDED_USE", "SCHEMA_VERSION", "SECTIONS", "Draft", "Line", "Referral", "Report", "who_should_look"]
 
@@ -168,13 +169,17 @@ class Report:
         said = {one.code: one for one in self.evidence.neighbours}
         rows = [
             f"- {statement(f.code).name} ({f.code}): {f.state}, probability {f.probability:.2f} [{f.id}]"
-            + (f"; {said[f.code].counted} [{said[f.code].id}]" if f.code in said else "")
+            + (f"; {_counted(said[f.code])}" if f.code in said else "")
             for f in (*self.evidence.in_state(PRESENT), *likely)
         ]
         counts = {state: len(self.evidence.in_state(state)) for state in (ABSENT, NOT_ASSESSED)}
         fewer = len(opened) - len(likely)
         tail = f"{fewer} more undetermined with a probability below {_LISTED_FROM:g}, " if fewer else ""
         return [*rows, f"- {tail}{counts[ABSENT]} absent, {counts[NOT_ASSESSED]} not assessed"]
+
+
+def _counted(said: Agreement) -> str:
+    return f"listed by {said.listed} of {said.asked} similar cases, {said.expected:.1f} by chance [{said.id}]"
 
 
 def _told(line: Line) -> str:

@@ -116,6 +116,8 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ),
     (
         "other_patient",
+        r"\bnext door\b|\b(?:garmin|fitbit|smart ?watch|apple watch|wristband)\b|"
+        r"\bmy own (?:resting|pulse|heart|ecg)\b|\b(?:bed|room) \d+\b|"
         r"\bmy (?:\w+ )?(?:mother|mum|mom|father|dad|wife|husband|son|daughter|brother|sister|neighbou?r|friend|uncle"
         r"|aunt|grand\w+|"
         r"partner|colleague|dog|cat|baby|child|watch|smart ?watch|kardia|boyfriend|girlfriend|boss)(?! s (?:ecg|ekg))\b"
@@ -125,6 +127,12 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ),
     (
         "treatment",
+        r"\bcandidates? for\b|\bcalls? for (?:an?|any|immediate)\b|\bshockable\b|\bnow what$|\bguidelines?\b|"
+        r"\bfirst ?line\b|\btaper\w*|\btitrat\w+|\btablets?\b|\binfus\w+|\binject\w+|\bjoules?\b|\breprogram\w*|"
+        r"\bprogramm(?:ed|ing)\b|\bmagnet\b|\bpacing mode\b|\bdevice (?:settings?|therap\w+)\b|\bcompressions\b|"
+        r"\bintubat\w+|\bantidote\b|\bsupplements?\b|\bhome remed\w+|\bdiet\b|\bcoffee\b|\bside effects?\b|"
+        r"\b(?:nice|esc|aha|acc) (?:say|says|recommend\w*)\b|"
+        r"\bagainst (?:the|this|my|her|his) (?:fast|slow|irregular|racing|extra)\b|"
         r"^(?:the )?plan$|\bfirst line\b|^(?:give|start|administer|infuse|inject|load) (?!me\b|us\b|the\b|an?\b|your\b"
         r"|all\b|it\b|short\b|brief\b|one\b|this\b|with\b|by\b|more\b)\w+|\bwould an? \w+(?: \w+)? (?:help|work|be \w+"
         r"|make sense)\b|\bwhat is the plan\b|\b(?:cath|stemi|code|crash|catheter\w*) team\b|\bput (?:him|her|them"
@@ -152,6 +160,10 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ),
     (
         "prognosis",
+        r"\bharm(?:ful|less)\b|\bcomplications?\b|\bgo wrong with\b|\bbad sign\b|\bcur(?:ed|able)\b|"
+        r"\b(?:be|should i be|is it) (?:afraid|scared)\b|\bturns? into\b|\bprospects?\b|\bgrow old\b|"
+        r"\bget(?:s|ting)? better by (?:it|him|her)self\b|\bticking bomb\b|\bdeath sentence\b|"
+        r"\bleft (?:alone|untreated)\b|\b(?:five|ten|twenty|\d+) years? from now\b|"
         r"\bprogno\w+|\bterminal\b|\bkill\w*|\bdying\b|\b(?:annual|yearly) \w+ rate\b|\b(?:is|are) (?!there\b|anything\b"
         r"|any\b)\w+(?: \w+)* (?:dangerous|serious|life threatening|harmful|bad for)\b|\bgoing to make it\b|\b(?:his|her"
         r"|the|their) future\b|\b(?:stroke|bleeding|sudden death|cardiac|arrest) risk\b|\bhow many (?:more )?(?:years"
@@ -175,6 +187,10 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ),
     (
         "other_test",
+        r"\b(?:another|which|other|further|additional|extra) (?:test|tests|examination|investigation)s?\b|"
+        r"\bimaging\b|\binvestigations?\b|\bwork ?up\b|\bmurmurs?\b|\b(?:he|she|patient) breath(?:es|ing)\b|"
+        r"\bpulse generator\b|\bscintigra\w+|\btilt (?:table|test)\b|\bloop recorder\b|\bevent recorder\b|"
+        r"\bchest film\b|\bradiograph\w*|\bauscult\w+|\bweigh(?:s|ed)?\b|\burine\b|"
         r"\bpump(?:s|ing)?\b|\bpump function\b|\b(?:lv|rv|ventricular|cardiac|heart|systolic|diastolic|kidney|liver"
         r"|lung) function\b|\bcontractility\b|\bsqueez\w+|\bwall motion\b|\becho(?:cardio\w*|s)?\b|\b(?:tte|toe|tee)\b"
         r"|\bejection fraction\b|\bl?v?ef\b|\btrop(?:onin\w*|s)?\b|\bck ?mb\b|\b(?:nt ?pro ?)?bnp\b|\bd ?dimers?\b"
@@ -226,6 +242,10 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ),
     (
         "other_disease",
+        r"\bbrings? (?:it |this )?on\b|\bunderlying (?:disease|cause|illness|condition)\b|"
+        r"\bhow (?:common|frequent|rare) is\b|\bhow many people\b|\bheredit\w+|\binherit\w*|\bgenes?\b|"
+        r"\bcongenital or acquired\b|\baetiolog\w+|\betiolog\w+|\bcommon(?:est)? (?:reasons?|causes?)\b|"
+        r"\bcauses? of\b|\bwhat causes\b|\bprevalence\b|"
         r"\b(?!diagn|progn|necr|pericard|myocard)\w+(?:itis|osis|oma)\b|\bdiabet\w+|\bpanic\b|\bpneumothorax\b|\bseptic\b"
         r"|\bexplains? (?:his|her|the|their|this"
         r"|these) (?:\w+ )?(?:symptoms?|pain|breathless\w*|dyspn\w+|syncope|collapse|dizz\w+|faint\w*|palpitations?|fall"
@@ -283,7 +303,8 @@ _MODAL: tuple[tuple[str, str], ...] = (
     (
         "disposition",
         r"^(?:and |so |then |or )*(?:can|may|could) (?:he|she|they|i|we|the patient|this patient|this (?:man|woman|lady))\b"
-        r"(?! (?:see|trust|rule|rely|exclude|say|read|assume|be sure|tell|have|call|conclude|interpret|get|compare|know"
+        r"(?! (?:see|trust|believe|depend|rule|rely|exclude|say|read|assume|be sure|tell|have|call|conclude|interpret|get"
+        r"|compare|know"
         r"|ask|be in|be having|confirm|find|measure|use this))",
     ),
 )

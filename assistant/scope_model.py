@@ -1,8 +1,8 @@
 """A small trained judge of questions: in scope (and with which intent), out of scope (and on which topic), or unclear.
 
-The rules of ``assistant.scope`` know words; wordings nobody wrote a pattern for are judged here. The embedding of the text
-with its findings, measurements and drugs replaced by those words, its word pairs and what the rules found go through one
-hidden layer into a softmax over intents and topics. ``assistant.scope_fit`` trains it.
+The rules of ``assistant.scope`` know words; wordings nobody wrote a pattern for are judged here. The embeddings of the text, as
+it stands and with its findings, measurements and drugs replaced by those words, its word pairs and what the rules found go
+through one hidden layer into a softmax over intents and topics. ``assistant.scope_fit`` trains it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ from encoders.errors import ArtefactError
 if TYPE_CHECKING:
     from retrieval.text import TextEncoder
 
-__all__ = ["ACUTE", "CARD", "CLASSES", "TRAITS", "WEIGHTS", "Judgement", "ScopeModel", "features", "frame", "scope_model"]
+__all__ = [
+    "ACUTE", "CARD", "CLASSES", "FEATURES", "RULED", "TRAITS", "WEIGHTS", "Judgement", "ScopeModel", "features", "frame",
+    "scope_model",
+]  # fmt: skip
 
 Floats = NDArray[np.float32]
 
@@ -43,7 +46,9 @@ TRAITS = len(TOPICS) + len(INTENTS) + 8
 #: Places that word pairs are hashed to (CRC-32, so that they are the same everywhere).
 HASHED = 1024
 _TEXT_DIM = 384
-FEATURES = _TEXT_DIM + TRAITS + HASHED
+FEATURES = 2 * _TEXT_DIM + TRAITS + HASHED
+#: Where the rules' numbers lie among the features.
+RULED = slice(_TEXT_DIM, _TEXT_DIM + TRAITS)
 
 #: The one name among the lexicon's unassessed ones that the rules read as a finding.
 ACUTE = "acute myocardial infarction"
@@ -95,10 +100,11 @@ def _hashed(framed: str) -> Floats:
 def features(texts: Sequence[str], traits: Floats, encoder: TextEncoder) -> Floats:
     """What the judge sees of each text, float32 (n, FEATURES). ``traits`` (n, TRAITS): see ``assistant.understanding.traits``."""
     framed = [frame(text) for text in texts]
-    once = sorted(set(framed))
+    once = sorted({*framed, *texts})
     place = {text: i for i, text in enumerate(once)}
-    embedded = encoder.embed(once)[[place[text] for text in framed]] * np.float32(np.sqrt(_TEXT_DIM))
-    return np.concatenate([embedded, traits, np.stack([_hashed(text) for text in framed])], axis=1).astype(np.float32)
+    embedded = encoder.embed(once) * np.float32(np.sqrt(_TEXT_DIM))
+    reduced, plain = (embedded[[place[text] for text in some]] for some in (framed, texts))
+    return np.concatenate([reduced, traits, np.stack([_hashed(text) for text in framed]), plain], axis=1).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)

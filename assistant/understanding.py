@@ -38,9 +38,10 @@ from encoders.errors import ArtefactError, MissingExtraError
 if TYPE_CHECKING:
     from retrieval.text import TextEncoder
 
-__all__ = ["combined", "traits", "understand"]
+__all__ = ["DECLINE_FROM", "combined", "traits", "understand"]
 
-#: Probability of "out of scope" from which the judge declines what the rules would answer.
+#: Probability of "out of scope" from which the judge declines what the rules would answer; chosen on topics and wordings left out
+#: (``by_threshold`` in the card of ``assistant.scope_fit``).
 DECLINE_FROM = 0.5
 #: The same, where the rules could not type the question.
 UNKNOWN_DECLINE_FROM = 0.4
@@ -99,7 +100,10 @@ def understand(
     return whole
 
 
-def combined(asked: Question, judged: Judgement, *, recordings: int = 1, previous: Question | None = None) -> Question:
+def combined(
+    asked: Question, judged: Judgement, *, recordings: int = 1, previous: Question | None = None,
+    decline_from: float = DECLINE_FROM,
+) -> Question:  # fmt: skip
     """The outcome of rules and judge together: where they differ, the surer one speaks (bounds chosen across topics).
 
     ``asked``: what ``understand_by_rules`` made of a text; ``judged``: of the same text, or of its answerable part.
@@ -118,7 +122,7 @@ def combined(asked: Question, judged: Judgement, *, recordings: int = 1, previou
         if judged.out >= (ILLEGIBLE_DECLINE_FROM if asked.confidence == 0 else UNKNOWN_DECLINE_FROM):
             return declined_as(text, judged.topic, recordings, round(judged.out, 3))
         return _by_judgement(asked, judged, recordings) if asked.confidence > 0 else asked
-    if judged.out >= DECLINE_FROM:
+    if judged.out >= decline_from:
         return declined_as(text, judged.topic, recordings, round(judged.out, 3))
     if previous is None and judged.intent != asked.intent and min(judged.inside, judged.intent_p) >= RETYPE_FROM:
         asked = _retyped(asked, judged.intent, recordings)

@@ -8,6 +8,7 @@ what is left says what has to be said; the renderer says the rest.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -22,10 +23,10 @@ from assistant.compose import renderer
 from assistant.corpus import prompt
 from assistant.evidence import ABSENT, PRESENT, Evidence
 from assistant.filling import fill
-from assistant.frames import CLOSINGS
+from assistant.frames import CLOSINGS, FIXED
 from assistant.intents import Question
 from assistant.lexicon import find_phrases
-from assistant.phrasing import measurement_name
+from assistant.phrasing import RHYTHMS, measurement_name
 from assistant.report import Line
 from encoders.vocabulary import statement
 
@@ -33,6 +34,7 @@ __all__ = ["Writer", "Written", "urgency_rank", "write_answer", "write_report"]
 
 MODEL, RENDERER = "language model", "renderer"
 _CLOSINGS = {text: kind for kind, texts in CLOSINGS.items() for text in texts}
+_PLAINLY_NORMAL = frozenset((*FIXED["normal"], *FIXED["probably normal"]))
 _BARE_WORDS = (
     "yes", "no", "cannot be judged", "undetermined", "not assessed", "neither", "none", "both", "out of scope", "unclear",
 )  # fmt: skip
@@ -167,13 +169,30 @@ def _impression(evidence: Evidence, own: Sequence[Line]) -> tuple[Line, ...]:
     body = _new_only([line for line in own if line.text not in _CLOSINGS])
     closing = [line for line in own if line.text in _CLOSINGS][:1]
     added = _lacking(evidence, _needed(evidence) - _said(own))
-    lines = sorted([*body, *added], key=lambda line: urgency_rank(line.evidence))
+    lines = _consistent(evidence, sorted([*body, *added], key=lambda line: urgency_rank(line.evidence)))
     if not lines:
         lines = [line for line in must if line.text not in _CLOSINGS]
     wanted = [line for line in must if _CLOSINGS.get(line.text) == "urgent"]
     if wanted and not (closing and _CLOSINGS[closing[0].text] == "urgent"):
         closing = wanted
     return (*lines, *closing[:1])
+
+
+def _consistent(evidence: Evidence, lines: Sequence[Line]) -> list[Line]:
+    """Without a plain "normal" or "nothing stated" beside something urgent that cannot be excluded, or an unknown rhythm.
+
+    What is normal is then said to be so otherwise, and "no abnormal finding was stated" is left out beside the former.
+    """
+    pressing = bool(evidence.pressing())
+    rhythm = any(f.code in RHYTHMS for f in evidence.in_state(PRESENT))
+    out = []
+    for line in lines:
+        if line.text in FIXED["nothing stated"] and pressing:
+            continue
+        if line.text in _PLAINLY_NORMAL and (pressing or not rhythm):
+            line = Line(FIXED["otherwise normal"][0], line.evidence, RENDERER)
+        out.append(line)
+    return out
 
 
 def _lacking(evidence: Evidence, missing: set[str]) -> list[Line]:
@@ -236,7 +255,10 @@ def write_answer(
     if not _carries(own, must):
         return Written(tuple(must), total, dropped, raw[0] != raw[1])
     unsaid = [line for line in must[1:] if set(line.evidence) - _said(own) and _weighty(line)]
-    return Written((*own, *unsaid), total, dropped, raw[0] != raw[1])
+    lines = (*own, *unsaid)
+    if question.intent == "summary":
+        lines = tuple(_consistent(evidence, lines))
+    return Written(lines, total, dropped, raw[0] != raw[1])
 
 
 def _both_values(name: str, first: Evidence, second: Evidence) -> Line:
@@ -285,7 +307,7 @@ def _checked(
     def held(raw: str) -> tuple[list[Line], int]:
         checked = check_text(fill(raw, evidence, code), evidence, question=question, second=second)
         kept: dict[str, Line] = {}
-        fit = [item for item in checked if item.supported and not _stammers(item.claims)]
+        fit = [item for item in checked if item.supported and not _stammers(item.text, item.claims)]
         for item in fit:
             kept.setdefault(item.text.strip(), Line(item.text.strip(), item.evidence_ids, MODEL))
         repeated = len(fit) - len(kept)
@@ -296,7 +318,9 @@ def _checked(
     return own, total, total - len(raw_lines)
 
 
-def _stammers(claims: Sequence[Any]) -> bool:
-    """Whether one sentence names the same statement twice in the same way."""
+def _stammers(text: str, claims: Sequence[Any]) -> bool:
+    """Whether one sentence names the same statement twice in the same way, or a list the same words ("A or A")."""
+    if re.search(r"\b(\w+(?: [\w-]+)+)(?:,| and| or|, and|, or) \1(?! ST)\b", text):
+        return True
     named = [(code, claim.polarity) for claim in claims if isinstance(claim, FindingClaim) for code in claim.codes]
     return len(named) > len(set(named))

@@ -27,10 +27,13 @@ __all__ = [
     "filled",
     "regular_beats",
     "windows",
+    "without_steps",
 ]
 
 WORK_FS_HZ = 500.0
 _FLAT_MV = 0.015
+#: Least size of a step of the baseline, and the share of it that must stay.
+_STEP_MV, _STAYS = 0.5, 0.7
 _MIN_RR = int(0.22 * WORK_FS_HZ)
 
 Floats = NDArray[np.float64]
@@ -64,6 +67,41 @@ def filled(signal_mv: NDArray[np.float32]) -> tuple[Floats, NDArray[np.bool_]]:
         low, high = np.percentile(x, (1, 99), axis=1)
         live &= (high - low) > _FLAT_MV
     return np.clip(x, -50.0, 50.0), live
+
+
+def without_steps(x: Floats, fs_hz: float) -> Floats:
+    """The same rows without jumps of the baseline that stay (an electrode pulled, an amplifier that resets).
+
+    A step is a change within 12 ms of 0.5 mV at least, half as large as a beat's usual one in that lead, which the levels of
+    the 50 ms, the 0.2 s and the second on either side share to 70 %. A QRS, a spike or an artefact comes back and stays as it is.
+    ``x`` (leads, samples) in mV; the same array where there is no step.
+    """
+    n, lag = x.shape[1], max(1, round(0.012 * fs_hz))
+    widths = [max(2, round(s * fs_hz)) for s in (0.05, 0.2, 1.0)]
+    near, far, span = widths[1], widths[2], round(2 * fs_hz)
+    if n < 2 * far:
+        return x
+    jump = x[:, lag:] - x[:, :-lag]
+    size = np.abs(jump)
+    usual = np.median([size[:, s : s + span].max(axis=1) for s in range(0, max(n - span // 2, 1), span)], axis=0)
+    out = x
+    least = np.maximum(_STEP_MV, 0.5 * usual)
+    for row in np.flatnonzero(size.max(axis=1) > least):
+        places, _ = find_peaks(size[row], height=float(least[row]), distance=near)
+        for at in places.tolist():
+            before, after = at, at + lag + 1
+            if before < near or n - after < near:
+                continue
+            levels = [
+                float(np.median(x[row, after : after + width]) - np.median(x[row, max(0, before - width) : before]))
+                for width in widths
+            ]
+            if min(level / float(jump[row, at]) for level in levels) > _STAYS:
+                out = out.copy() if out is x else out
+                # Between the two levels the samples are on their way: they take the line.
+                out[row, after:] -= levels[1]
+                out[row, before:after] = np.linspace(out[row, before - 1], out[row, after], after - before + 2)[1:-1]
+    return out
 
 
 def _edge(freqs_hz: Floats, low: float, high: float) -> Floats:

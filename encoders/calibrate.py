@@ -3,7 +3,8 @@
 Platt's form, p = sigmoid(a·z + b), fitted by penalised maximum likelihood on recordings that no training saw. Rare
 statements have too few cases for a curve of their own, so slope and offset are pulled towards the pooled fit with the
 weight of ``PRIOR_CASES`` cases. What the network says of fewer leads means less, so every set of leads
-(``encoders.leadsets``) has curves of its own.
+(``encoders.leadsets``) has curves of its own, and so have the scores that join twelve leads and measurements
+(``encoders.fusion``).
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from encoders.errors import ArtefactError
+from encoders.fusion import FUSED
 from encoders.leadsets import ALL_LEADS, LEAD_SETS
 from encoders.vocabulary import CODES
 
-__all__ = ["Calibration", "Curves", "fit_calibration"]
+__all__ = ["READINGS", "Calibration", "Curves", "fit_calibration"]
 
 PRIOR_CASES = 8.0
+#: What has curves of its own.
+READINGS = (*(one.name for one in LEAD_SETS), FUSED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,15 +44,15 @@ class Curves:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Curves by name of a set of leads, and the hash of the encoder they belong to."""
+    """Curves by name of READINGS, and the hash of the encoder they belong to."""
 
     curves: Mapping[str, Curves]
     encoder_hash: str
 
     @classmethod
     def identity(cls, encoder_hash: str) -> Calibration:
-        """Curves that leave logits as they are, for every set of leads."""
-        return cls({one.name: Curves(np.ones(len(CODES)), np.zeros(len(CODES))) for one in LEAD_SETS}, encoder_hash)
+        """Curves that leave logits as they are, for every reading."""
+        return cls({name: Curves(np.ones(len(CODES)), np.zeros(len(CODES))) for name in READINGS}, encoder_hash)
 
     def apply(self, logits: NDArray[np.floating], lead_sets: str | Sequence[str] = ALL_LEADS) -> NDArray[np.float32]:
         """Calibrated probabilities of logits (..., 71) read from one set of leads, or (n, 71) with the set of each row."""
@@ -81,13 +85,13 @@ class Calibration:
         data = json.loads(file.read_text(encoding="utf-8"))
         if data["encoder"] != encoder_hash:
             raise ArtefactError("The calibration belongs to another encoder; run `ecg-assistant train all`.")
-        lacking = [one.name for one in LEAD_SETS if one.name not in data["curves"]]
+        lacking = [name for name in READINGS if name not in data["curves"]]
         if lacking:
             raise ArtefactError(f"The calibration lacks the lead set {lacking[0]}; run `ecg-assistant train all`.")
         read = {}
-        for one in LEAD_SETS:
-            values = np.array([data["curves"][one.name][code] for code in CODES])
-            read[one.name] = Curves(values[:, 0], values[:, 1])
+        for name in READINGS:
+            values = np.array([data["curves"][name][code] for code in CODES])
+            read[name] = Curves(values[:, 0], values[:, 1])
         return cls(read, encoder_hash)
 
 

@@ -10,12 +10,33 @@ from numpy.typing import NDArray
 
 from encoders.errors import RecordingError
 
-__all__ = ["ECG", "LIMB_LEADS", "PRECORDIAL_LEADS", "STANDARD_LEADS"]
+__all__ = ["ECG", "LIMB_LEADS", "PRECORDIAL_LEADS", "STANDARD_LEADS", "Filters"]
 
 LIMB_LEADS = ("I", "II", "III", "aVR", "aVL", "aVF")
 PRECORDIAL_LEADS = ("V1", "V2", "V3", "V4", "V5", "V6")
 #: Lead order used everywhere inside (AHA/ACC/HRS 2007, part I: names of the standard 12 leads).
 STANDARD_LEADS = LIMB_LEADS + PRECORDIAL_LEADS
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What the file says its samples went through: cut-off of high-pass and low-pass and the notch, in Hz.
+
+    None: the file does not say. 0: it says that there was none. Where leads differ, what was filtered most.
+    """
+
+    high_pass_hz: float | None = None
+    low_pass_hz: float | None = None
+    notch_hz: float | None = None
+
+    def to_json(self) -> dict[str, float | None]:
+        """The three by name."""
+        return {"high_pass_hz": self.high_pass_hz, "low_pass_hz": self.low_pass_hz, "notch_hz": self.notch_hz}
+
+    def text(self) -> str:
+        """In words, e.g. "high-pass 0.05 Hz, low-pass 150 Hz, no notch"; empty where the file says nothing."""
+        named = (("high-pass", self.high_pass_hz), ("low-pass", self.low_pass_hz), ("notch", self.notch_hz))
+        return ", ".join(f"{name} {hz:g} Hz" if hz else f"no {name}" for name, hz in named if hz is not None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +51,7 @@ class ECG:
     age_years : None where unknown. 90 stands for "90 or older" in files that mask high ages.
     sex : "F", "M" or None where unknown.
     recorded_at : ISO date and time as the file gives it, or None.
+    filters : what the file says of filters before it was stored (``Filters``).
     source : a short word on where it came from, e.g. "wfdb", "csv", "demo"; never a path or an identifier.
     patient : a locally keyed hash (``encoders.patient``) that ties recordings of one patient together, or None; never an
         identifier itself.
@@ -43,6 +65,7 @@ class ECG:
     recorded_at: str | None = None
     source: str = "array"
     patient: str | None = None
+    filters: Filters = Filters()
 
     def __post_init__(self) -> None:
         signal = np.array(self.signal_mv, dtype=np.float32, copy=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +16,11 @@ from encoders.clean import MODEL_FS_HZ, clean
 from encoders.ecg import ECG, STANDARD_LEADS
 from encoders.errors import ArtefactError
 from encoders.files import file_sha256
+from encoders.fusion import FUSED, Fusion, measured_row
 from encoders.leadsets import ALL_LEADS, needed_set, with_limb_leads
 
 if TYPE_CHECKING:
+    from encoders.measurements import Measurements
     from encoders.network import EncoderNetwork
 
 __all__ = ["WEIGHTS", "Encoder", "Encoding", "prepare", "save_encoder"]
@@ -32,8 +34,8 @@ N_SAMPLES = 1000
 class Encoding:
     """What the encoder says of one recording.
 
-    ``probabilities`` float32 (71,), calibrated; ``logits`` float32 (71,); ``embedding`` float32 (256,) of unit length;
-    ``tokens`` float32 (16, 256), in order of time. ``lead_set``: name of the set of leads it was read from
+    ``probabilities`` float32 (71,), calibrated; ``logits`` float32 (71,), the network's own; ``embedding`` float32 (256,) of
+    unit length; ``tokens`` float32 (16, 256), in order of time. ``lead_set``: name of the set of leads it was read from
     (``encoders.leadsets``).
     """
 
@@ -64,18 +66,22 @@ def prepare(ecg: ECG) -> NDArray[np.float32]:
 class Encoder:
     """The trained network with its calibration. Loads once; not safe for use from several threads at a time."""
 
-    def __init__(self, network: EncoderNetwork, calibration: Calibration, digest: str) -> None:
+    def __init__(
+        self, network: EncoderNetwork, calibration: Calibration, digest: str, fusion: Fusion | None = None
+    ) -> None:
         self.network = network.eval()
         self.calibration = calibration
+        #: Joins the network with measurements; None where it was not loaded.
+        self.fusion = fusion
         #: SHA-256 of the weights file: what every artefact made with this encoder names.
         self.hash = digest
 
     @classmethod
     def load(cls, path: str | Path | None = None, *, calibrated: bool = True) -> Encoder:
-        """The encoder in ``path`` (a folder with encoder.safetensors, encoder.json, calibration.json); built-in by default.
+        """The encoder in ``path`` (a folder with encoder.*, fusion.* and calibration.json); built-in by default.
 
-        Without ``calibrated`` calibration.json is not read: such an encoder is there to be calibrated, its probabilities
-        are those of the bare logits.
+        Without ``calibrated`` only the network is read: such an encoder is there to be calibrated, its probabilities are those
+        of the bare logits.
         """
         from safetensors.torch import load_file
 
@@ -91,8 +97,15 @@ class Encoder:
             raise ArtefactError("The encoder weights differ from their card (sha256); reinstall or train again.")
         network = EncoderNetwork(EncoderConfig.from_json(card["network"]))
         network.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in load_file(file).items()})
-        curves = Calibration.load(folder / "calibration.json", digest) if calibrated else Calibration.identity(digest)
-        return cls(network, curves, digest)
+        if not calibrated:
+            return cls(network, Calibration.identity(digest), digest)
+        return cls(network, Calibration.load(folder / "calibration.json", digest), digest, Fusion.load(folder, digest))
+
+    def fused(self) -> Fusion:
+        """What joins the network with measurements. Raises ArtefactError where the encoder was loaded without calibration."""
+        if self.fusion is None:
+            raise ArtefactError("The encoder was loaded without the weights of the measurements; load it calibrated.")
+        return self.fusion
 
     def encode(self, ecgs: Sequence[ECG], batch: int = 32) -> list[Encoding]:
         """One Encoding per recording, in order, each read from the largest set of leads that it contains.
@@ -101,6 +114,19 @@ class Encoder:
         """
         names = [needed_set(ecg.leads).name for ecg in ecgs]
         return self.encode_arrays(np.stack([prepare(ecg) for ecg in ecgs]), batch, names) if ecgs else []
+
+    def with_measurements(
+        self, encoding: Encoding, measurements: Measurements, age_years: float | None, sex: str | None
+    ) -> Encoding:
+        """The same with the probabilities that network and measurements give together (``encoders.fusion``).
+
+        What was read from fewer than twelve leads stays as it is. Raises ArtefactError where the encoder was loaded without
+        calibration.
+        """
+        if encoding.lead_set != ALL_LEADS:
+            return encoding
+        scores = self.fused().apply(encoding.logits[None], measured_row(measurements, age_years, sex)[None])
+        return replace(encoding, probabilities=self.calibration.apply(scores, FUSED)[0])
 
     def encode_arrays(
         self, signals_mv: NDArray[np.floating], batch: int = 32, lead_sets: str | Sequence[str] = ALL_LEADS

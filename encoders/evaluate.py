@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders.calibrate import fit_calibration
+from encoders.fusion import FUSED
 from encoders.leadsets import ALL_LEADS, lead_set
 from encoders.metrics import auroc_per_statement, calibration_error, resampled_patients
 from encoders.ptbxl import PtbXl
@@ -86,29 +87,30 @@ def evaluate_encoder(
 ) -> dict[str, Any]:
     """Every figure of one encoder on one set, as plain JSON.
 
-    ``logits``: (n, 71) by name of the set of leads they were read from (all twelve among them), or one array, from all
-    twelve. AUROC with 95 % intervals from ``bootstraps`` resamplings of patients; calibration errors are cross-fitted
-    between halves of the patients, for every set of leads on its own. The figures at the top are those of all twelve;
-    "lead_sets" holds a row for each set.
+    ``logits``: (n, 71) by name of the set of leads they were read from (all twelve among them; FUSED: joined with
+    measurements), or one array, from all twelve. AUROC with 95 % intervals from ``bootstraps`` resamplings of patients;
+    calibration errors are cross-fitted between halves of the patients, for every set of leads on its own. The figures at the
+    top are those of all twelve, with measurements where given; "lead_sets" holds a row for each.
     """
     by_set = logits if isinstance(logits, Mapping) else {ALL_LEADS: logits}
-    labels, full = data.labels, by_set[ALL_LEADS]
+    top = FUSED if FUSED in by_set else ALL_LEADS
+    labels, full = data.labels, by_set[top]
     areas = {name: auroc_per_statement(labels, z) for name, z in by_set.items()}
     errors = {name: calibration_error(labels, cross_calibrate(z, labels, data.patients)) for name, z in by_set.items()}
     macro = {name: _bootstrapped(data, z, bootstraps) for name, z in by_set.items()}
     superclass = auroc_per_statement(_superclass(labels), _superclass(full))
     return {
         "recordings": len(data),
-        "macro_auroc": {name: value for name, value in macro[ALL_LEADS].items() if name != "superclasses"},
+        "macro_auroc": {name: value for name, value in macro[top].items() if name != "superclasses"},
         "superclasses": {
-            "macro_auroc": macro[ALL_LEADS]["superclasses"]["value"],
-            **{name: value for name, value in macro[ALL_LEADS]["superclasses"].items() if name == "interval"},
+            "macro_auroc": macro[top]["superclasses"]["value"],
+            **{name: value for name, value in macro[top]["superclasses"].items() if name == "interval"},
             **{name: float(v) for name, v in zip(SUPERCLASSES, superclass, strict=True)},
         },
-        "calibration_error": _ece(errors[ALL_LEADS]),
+        "calibration_error": _ece(errors[top]),
         "lead_sets": {
             name: {
-                "leads": list(lead_set(name).leads),
+                "leads": list(lead_set(ALL_LEADS if name == FUSED else name).leads),
                 "macro_auroc": macro[name],
                 "calibration_error": _ece(errors[name]),
                 "by_group": _by_group(data, by_set[name]),
@@ -119,8 +121,8 @@ def evaluate_encoder(
         "per_statement": {
             code: {
                 "cases": int(labels[:, i].sum()),
-                "auroc": _rounded(areas[ALL_LEADS][i]),
-                "calibration_error": round(float(errors[ALL_LEADS][i]), 4),
+                "auroc": _rounded(areas[top][i]),
+                "calibration_error": round(float(errors[top][i]), 4),
                 "auroc_by_lead_set": {name: _rounded(values[i]) for name, values in areas.items()},
             }
             for i, code in enumerate(CODES)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from encoders.attribution import Attribution, Span, attribute
 from encoders.clean import MODEL_FS_HZ
 from encoders.ecg import ECG
-from encoders.leadsets import needed_set
+from encoders.fusion import Weighed, measured_row
+from encoders.leadsets import ALL_LEADS, needed_set
 
 if TYPE_CHECKING:
     from encoders.delineate import Delineation
@@ -48,7 +49,8 @@ class Explanation:
     ``by_lead``: share of what speaks for the statement (0-1, sums to 1), of the leads that were read. ``spans``: the
     stretches that speak most, each with the parts of the beats it falls on. ``by_part``: the same share by part of the beat
     and outside of any, and ``time``: the share of the recording that these parts take, which an indifferent attribution would
-    give. Both are empty where no beats could be told.
+    give. Both are empty where no beats could be told. ``measured``: the measurements that moved the probability most, beside what
+    the network saw; empty where it was read from fewer than twelve leads.
     """
 
     attribution: Attribution
@@ -56,6 +58,7 @@ class Explanation:
     spans: tuple[tuple[Span, tuple[Touched, ...]], ...]
     by_part: dict[str, float]
     time: dict[str, float]
+    measured: tuple[Weighed, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Shares to four decimals, times in s from the start of the recording."""
@@ -76,6 +79,7 @@ class Explanation:
             "parts": {
                 name: {"share": round(share, 4), "time": round(self.time[name], 4)} for name, share in self.by_part.items()
             },
+            "measured": [{"name": w.name, "value": w.value, "log_odds": round(w.log_odds, 3)} for w in self.measured],
         }
 
 
@@ -138,7 +142,16 @@ def explain(encoder: Encoder, ecg: ECG, code: str, found: Delineation | None, *,
         spans,
         share_by_part(positive, part) if known else {},
         share_by_part(recorded.astype(np.float64), part) if known else {},
+        _weighed(encoder, ecg, code, found) if read.name == ALL_LEADS else (),
     )
+
+
+def _weighed(encoder: Encoder, ecg: ECG, code: str, found: Delineation | None) -> tuple[Weighed, ...]:
+    if encoder.fusion is None:
+        return ()
+    from encoders.measure import measure_delineation
+
+    return encoder.fusion.weighed(code, measured_row(measure_delineation(ecg, found), ecg.age_years, ecg.sex))
 
 
 def _touched(span: Span, row: NDArray[np.float32], part: NDArray[np.int8], beat: NDArray[np.int16]) -> tuple[Touched, ...]:

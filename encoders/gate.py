@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders.beats import beats_and_bands
-from encoders.ecg import ECG, STANDARD_LEADS
+from encoders.ecg import ECG, STANDARD_LEADS, Filters
 from encoders.errors import ArtefactError, QueryError
 from encoders.gate_features import FEATURE_NAMES, feature_vector, lead_signs
 from encoders.gate_rules import (
@@ -27,6 +27,7 @@ from encoders.gate_rules import (
     amplitude,
     clipping,
     dead_leads,
+    filtered,
     gain_of,
     length_rate_leads,
     noise,
@@ -95,16 +96,17 @@ def check(ecg: ECG, *, wanted: tuple[str, ...] = STANDARD_LEADS) -> Quality:
         seen = tuple(name for name in ecg.leads if name in wanted)
         ecg = ecg.select(seen or ecg.leads)
     if ecg.duration_s < 1.0 or ecg.fs_hz < 50:
-        return Quality("unusable", 0.0, tuple(notes.reasons), tuple(notes.flags))
+        return Quality("unusable", 0.0, tuple(notes.reasons), tuple(notes.flags), filters=ecg.filters)
     dead = dead_leads(ecg, wanted, notes)
     if len(dead) == len(ecg.leads):
-        return _quality(0.0, notes)
+        return _quality(0.0, notes, ecg.filters)
     gain = gain_of(ecg, dead)
     usual = ecg if gain == 1.0 else replace(ecg, signal_mv=ecg.signal_mv * np.float32(gain))
     bands = beats_and_bands(usual)
     signs = lead_signs(usual, bands)
     score = _model().score(feature_vector(signs))
     noise_mv = dict(zip(ecg.leads, (signs.hf_mv / gain).tolist(), strict=True))
+    filtered(ecg, notes)
     clipping(ecg, dead, notes)
     amplitude(signs, gain, dead, ecg, notes)
     kinds = noise(signs, score, _model().unusable_below, dead, ecg, notes)
@@ -121,12 +123,13 @@ def check(ecg: ECG, *, wanted: tuple[str, ...] = STANDARD_LEADS) -> Quality:
     placement = judge_placement(average_beat(bands, ecg.leads), fit) if consistent else Placement("cannot be told")
     if placement.reason:
         notes.add(1, placement.flag, placement.reason, tuple(n for n in placement.leads if n in ecg.leads))
-    return _quality(score, notes, noise_mv, kinds, placement)
+    return _quality(score, notes, ecg.filters, noise_mv, kinds, placement)
 
 
 def _quality(
     score: float,
     notes: Notes,
+    filters: Filters,
     noise_mv: dict[str, float] | None = None,
     kinds: dict[str, tuple[str, ...]] | None = None,
     placement: Placement | None = None,
@@ -144,8 +147,9 @@ def _quality(
         bad_leads=bad,
         lead_noise_mv=noise_mv or {},
         lead_noise_kinds=kinds or {},
-        limited=limited_by(bad),
+        limited=limited_by(bad, filters),
         placement=placement.state,
         exchange=placement.kind,
         exchange_probability=placement.probability,
+        filters=filters,
     )

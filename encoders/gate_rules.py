@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from encoders.ecg import ECG, LIMB_LEADS
 from encoders.gate_features import LEAD_FEATURES, LeadSigns
+from encoders.quality import HIGH_PASS_HZ, LOW_PASS_HZ, limited_by_filters
 
 __all__ = [
     "MIN_DURATION_S",
@@ -17,6 +18,7 @@ __all__ = [
     "amplitude",
     "clipping",
     "dead_leads",
+    "filtered",
     "gain_of",
     "length_rate_leads",
     "listed",
@@ -86,6 +88,25 @@ def length_rate_leads(ecg: ECG, wanted: tuple[str, ...], notes: Notes) -> None:
             "missing_leads",
             f"{'Lead' if one else 'Leads'} {listed(missing)} {'is' if one else 'are'} not in the recording; a report needs "
             f"{needs}: give the full recording.",
+        )
+
+
+def filtered(ecg: ECG, notes: Notes) -> None:
+    """Filters that the file states and that change what is measured."""
+    limited, told = limited_by_filters(ecg.filters), ecg.filters
+    if any(name.startswith("st_j") for name in limited):
+        notes.add(
+            1,
+            "high_pass",
+            f"The file states a high-pass filter of {told.high_pass_hz:g} Hz; above {HIGH_PASS_HZ:g} Hz ST levels may be "
+            "shifted, unless its phase is linear: record with the diagnostic setting before relying on ST.",
+        )
+    if any(not name.startswith("st_j") for name in limited):
+        notes.add(
+            1,
+            "low_pass",
+            f"The file states a low-pass filter of {told.low_pass_hz:g} Hz; below {LOW_PASS_HZ:g} Hz the voltages of QRS read "
+            "too small and fine notches are lost: record with the diagnostic setting before relying on voltages.",
         )
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from encoders.amplitudes import amplitudes, lead_table
-from encoders.delineate import Delineation, delineate
+from encoders.delineate import Delineation, delineate, irregularity
 from encoders.ecg import ECG, STANDARD_LEADS
 from encoders.measurements import MEASUREMENT_NAMES, MORE_NAMES, LeadMeasurement, Measurement, Measurements
-from encoders.rhythm import irregularity, rhythm
+from encoders.quality import limited_by_filters
+from encoders.rhythm import rhythm
 
 __all__ = ["measure", "measure_delineation"]
 
@@ -55,10 +57,20 @@ def measure_delineation(ecg: ECG, found: Delineation | None) -> Measurements:
     leads = lead_table(ecg, found, with_p=with_p)
     qrs = intervals["qrs_ms"]
     others = (*rhythm(ecg, found, qrs.value), *amplitudes(ecg, found, leads, qrs, with_p=with_p))
-    values = {**intervals, **{m.name: m for m in others}}
+    limited = set(limited_by_filters(ecg.filters))
+    values = {name: _filtered(m, ecg, limited) for name, m in {**intervals, **{m.name: m for m in others}}.items()}
     return Measurements(
         tuple(values[name] for name in MEASUREMENT_NAMES), tuple(values[name] for name in MORE_NAMES), leads
     )
+
+
+def _filtered(item: Measurement, ecg: ECG, limited: set[str]) -> Measurement:
+    """The same value, with the filter of the file named that may have changed it."""
+    if item.name not in limited or item.value is None:
+        return item
+    hz, kind = (ecg.filters.high_pass_hz, "high-pass") if item.name.startswith("st_j") else (ecg.filters.low_pass_hz, "low-pass")
+    said = f"the file states a {kind} filter of {hz:g} Hz"
+    return replace(item, note=f"{item.note}; {said}" if item.note else said)
 
 
 def _certainty(spread_ms: float, beats: int) -> float:

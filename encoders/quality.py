@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from encoders.ecg import LIMB_LEADS, PRECORDIAL_LEADS
+from encoders.ecg import LIMB_LEADS, PRECORDIAL_LEADS, Filters
 from encoders.measurements import MEASUREMENT_NAMES, MORE_NAMES
 
-__all__ = ["PLACEMENT_FLAGS", "Quality", "limited_by"]
+__all__ = ["HIGH_PASS_HZ", "LOW_PASS_HZ", "PLACEMENT_FLAGS", "Quality", "limited_by", "limited_by_filters"]
 
 #: Flags that doubt where the electrodes were: they limit axis, amplitudes and whatever depends on the leads' directions.
 PLACEMENT_FLAGS = frozenset(
@@ -33,17 +33,32 @@ _RESTS_ON: dict[str, tuple[str, ...]] = {
 }
 
 
-def limited_by(bad_leads: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of the measurements (of MEASUREMENT_NAMES and MORE_NAMES) that rest on one of these leads.
+#: Cut-offs beyond which a filter changes what is measured in adults (Kligfield et al. 2007, AHA/ACC/HRS part I: low-frequency
+#: cut-off of at most 0.05 Hz, or 0.67 Hz where the phase is linear, which no file states; high-frequency cut-off of 150 Hz).
+HIGH_PASS_HZ, LOW_PASS_HZ = 0.05, 150.0
+_ST_NAMES = tuple(name for name in MEASUREMENT_NAMES if name.startswith("st_j_mv_"))
+_VOLTAGES = ("sokolow_lyon_mv", "cornell_mv", "cornell_product_mvms")
+
+
+def limited_by_filters(filters: Filters) -> tuple[str, ...]:
+    """Names of the measurements that the stated filters may have changed: ST levels, and voltages of QRS."""
+    high = _ST_NAMES if filters.high_pass_hz and filters.high_pass_hz > HIGH_PASS_HZ + 1e-6 else ()
+    low = _VOLTAGES if filters.low_pass_hz and filters.low_pass_hz < LOW_PASS_HZ else ()
+    return (*low, *high)
+
+
+def limited_by(bad_leads: tuple[str, ...], filters: Filters | None = None) -> tuple[str, ...]:
+    """Names of the measurements (of MEASUREMENT_NAMES and MORE_NAMES) that rest on one of these leads, or that these filters
+    may have changed.
 
     Rates and intervals rest on all leads together, so a few bad ones do not limit them.
     """
-    bad = set(bad_leads)
+    bad, filtered = set(bad_leads), set(limited_by_filters(filters or Filters()))
     known = (*LIMB_LEADS, *PRECORDIAL_LEADS)
     out = []
     for name in (*MEASUREMENT_NAMES, *MORE_NAMES):
         last = name.rsplit("_", 1)[-1]
-        if bad & set(_RESTS_ON.get(name, (last,) if last in known else ())):
+        if name in filtered or bad & set(_RESTS_ON.get(name, (last,) if last in known else ())):
             out.append(name)
     return tuple(out)
 
@@ -58,8 +73,8 @@ class Quality:
     score : 0 (hopeless) to 1 (clean), continuous; ``p_unacceptable`` is 1 less the score.
     reasons : one sentence each that a person can act on (empty where all is well).
     flags : short machine words behind the reasons: "too_short", "low_rate", "missing_leads", "flat", "lead_off",
-        "missing_samples", "clipped", "wrong_gain", "low_amplitude", "no_beats", "noise", "muscle", "mains", "wander", and those
-        of PLACEMENT_FLAGS.
+        "missing_samples", "clipped", "wrong_gain", "low_amplitude", "no_beats", "noise", "muscle", "mains", "wander",
+        "high_pass", "low_pass", and those of PLACEMENT_FLAGS.
     bad_leads : leads not to be relied on.
     lead_noise_mv : size of what lies between 25 and 45 Hz between the beats, in mV, per lead.
     lead_noise_kinds : kinds of noise per disturbed lead, out of "wander", "mains", "muscle", "movement".
@@ -68,6 +83,7 @@ class Quality:
         "not examined" (too few leads).
     exchange : the likeliest exchange where the placement is doubted, e.g. "RA-LA", "V2-V3", else None.
     exchange_probability : of all exchanges together, 0-1; 0 where not examined.
+    filters : what the file says that the signal went through.
     """
 
     verdict: str
@@ -81,6 +97,7 @@ class Quality:
     placement: str = "not examined"
     exchange: str | None = None
     exchange_probability: float = 0.0
+    filters: Filters = Filters()
 
     @property
     def usable(self) -> bool:
@@ -106,4 +123,5 @@ class Quality:
             "placement": self.placement,
             "exchange": self.exchange,
             "exchange_probability": round(self.exchange_probability, 4),
+            "filters": self.filters.to_json(),
         }

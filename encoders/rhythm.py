@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from scipy.signal import find_peaks
 
 from encoders.beats import WORK_FS_HZ
-from encoders.delineate import Delineation
+from encoders.delineate import Delineation, irregularity
 from encoders.ecg import ECG
 from encoders.measurements import Measurement
 
-__all__ = ["BeatKind", "beat_kinds", "irregularity", "rhythm"]
+__all__ = ["BeatKind", "beat_kinds", "rhythm"]
 
 #: A beat that comes after less than this share of the usual interval is early. The guidelines give no number; chosen on PTB-XL
 #: fold 8, as the next four were (ventricular: 83 of 120 labelled recordings at a precision of 0.79; atrial: 18 of 40 at 0.31).
@@ -42,16 +42,6 @@ class BeatKind:
     kind: str
     prematurity: float
     compensatory_pause: bool
-
-
-def irregularity(found: Delineation) -> float:
-    """RMSSD over mean RR, only over intervals between regular beats, so that single ectopic beats do not count."""
-    rr = np.diff(found.centres_s)
-    both = found.regular[1:] & found.regular[:-1]
-    if both.sum() < 3:
-        return 0.0
-    kept = rr[both]
-    return float(np.sqrt(np.mean(np.diff(kept) ** 2)) / kept.mean())
 
 
 def _windows(ecg: ECG, found: Delineation, half_s: float) -> Floats:

@@ -45,6 +45,8 @@ __all__ = [
 CLASSES = ("none", "P", "QRS", "T")
 #: Number of a lead that bears no standard name.
 UNKNOWN_LEAD = len(STANDARD_LEADS)
+#: Stretches of 2 s on either side that settle the size of a lead in a long recording.
+_AROUND = 15
 _FILE, _CARD = "delineation.safetensors", "delineation.json"
 
 
@@ -152,7 +154,8 @@ def prepared(signal_mv: NDArray[np.floating], fs_hz: float) -> NDArray[np.float3
     """What the network sees: (leads, samples) in mV without gaps, to 250 Hz, wander off, scaled by the lead's own size.
 
     The size is the median over 2 s stretches of the largest deflection, at least 0.05 mV: one artefact does not shrink a
-    lead, and noise of a flat lead is not blown up.
+    lead, and noise of a flat lead is not blown up. Beyond a minute it is that of the half minute on either side, since a
+    lead's size changes as people turn over.
     """
     x = np.asarray(signal_mv, np.float64)
     if fs_hz != SEGMENT_FS_HZ:
@@ -162,8 +165,13 @@ def prepared(signal_mv: NDArray[np.floating], fs_hz: float) -> NDArray[np.float3
     n = x.shape[1]
     span = int(2 * SEGMENT_FS_HZ)
     starts = range(0, max(n - span // 2, 1), span)
-    size = np.median([np.abs(x[:, s : s + span]).max(axis=1) for s in starts], axis=0)
-    scaled: NDArray[np.float32] = np.clip(x / np.maximum(size, 0.05)[:, None], -4.0, 4.0).astype(np.float32)
+    each = np.array([np.abs(x[:, s : s + span]).max(axis=1) for s in starts])
+    size = np.median(each, axis=0)[:, None]
+    if len(each) > 2 * _AROUND + 1:
+        local = [np.median(each[max(0, i - _AROUND) : i + _AROUND + 1], axis=0) for i in range(len(each))]
+        middle = np.arange(len(each)) * span + span / 2
+        size = np.stack([np.interp(np.arange(n), middle, row) for row in np.transpose(local)])
+    scaled: NDArray[np.float32] = np.clip(x / np.maximum(size, 0.05), -4.0, 4.0).astype(np.float32)
     return scaled
 
 

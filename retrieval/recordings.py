@@ -92,16 +92,19 @@ def remember_folder(folder: Path) -> None:
 def local_file(row: CaseRow, folders: Sequence[str | Path] = ()) -> Path | None:
     """The case's recording in one of ``folders`` or of the folders that were read from before; None where it is not there.
 
-    Where the case has a content hash, only a recording with that content counts.
+    A folder given may be the one that ``where`` names or its parent, or a data set's own. Where the case has a content hash, only
+    a recording with that content counts.
     """
     source = source_of(row.where)
     name = source.record if source is not None else row.where.partition("/")[2]
-    if not name or Path(name).is_absolute() or ".." in Path(name).parts:
-        return None
     top = None if source is not None else row.where.partition("/")[0]
+    if not name or top == "" or Path(name).is_absolute() or ".." in Path(row.where).parts:
+        return None
     known = [Path(folder) for folder in _folders()]
-    for folder in [*map(Path, folders), *(f for f in known if top is None or f.name == top)]:
-        for file in (folder / name, folder / (name + ".hea")):
+    names = [name] if top is None else [name, f"{top}/{name}"]
+    given = [Path(folder) / one for folder in folders for one in names]
+    for place in [*given, *(f / name for f in known if top is None or f.name == top)]:
+        for file in (place, place.with_name(place.name + ".hea")):
             if file.is_file() and _is(file, row.content_hash):
                 return file
     return None

@@ -26,6 +26,7 @@ is shown once. Send it with every request, as <code>Authorization: Bearer KEY</c
 page, sign in with it. A service that runs open on your own machine needs none.</p>
 <pre>curl -H "X-API-Key: $KEY" -F files=@recording.hea -F files=@recording.dat http://127.0.0.1:8000/v1/reports
 curl -H "X-API-Key: $KEY" -F demo=af -F question="What is the QRS duration?" http://127.0.0.1:8000/v1/answers
+curl -H "X-API-Key: $KEY" -F text="left bundle branch block" -F where="age&gt;60" http://127.0.0.1:8000/v1/cases/search
 curl -H "X-API-Key: $KEY" --json @decisions.json http://127.0.0.1:8000/v1/reports/DRAFT_ID/signature</pre>
 <p>Every answer is JSON; every error is <code>{"error": "one sentence"}</code>. After a 429, wait as many seconds as the header
 <code>Retry-After</code> says.</p>"""
@@ -118,7 +119,7 @@ def _row(name: str, schema: dict[str, Any], required: bool, place: str, text: st
     examples = schema.get("examples") or ()
     shown = f" For example <code>{escape(_short(examples[0]))}</code>." if examples else ""
     default = schema.get("default")
-    usual = f" Left out: {escape(_short(default))}." if default not in (None, "") else ""
+    usual = f" If left out: {escape(_short(default))}." if default not in (None, "") else ""
     said = _words(text or schema.get("description", ""))
     return f"<tr><td><code>{escape(name)}</code></td><td>{place}{must}</td><td>{said}{usual}{shown}</td></tr>"
 

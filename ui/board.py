@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -236,10 +236,13 @@ class _Board:
             self.findings: panes.findings_html(document),
             self.measured: panes.measurements_html(document),
             self.compared: compared,
-            self.cases: panes.cases_html(document, looking.at_hand(document)),
+            self.cases: self._cases(document),
             self.talk: [],
             self.tabs: gr.Tabs(selected="draft"),
         }
+
+    def _cases(self, document: dict[str, Any], opened: Mapping[str, str] | None = None) -> str:
+        return panes.cases_html(document, looking.at_hand(document, self.desk.recordings), opened)
 
     def edit(self, visit: Visit | None, event: gr.EventData) -> Update:
         data = event._data
@@ -265,10 +268,9 @@ class _Board:
                 seen = replace(visit, view=view, marked=visit.marked if view.layout == old.layout else None)
                 return {self.visit: seen, self.paper: looking.paper_of(seen)}
             if "case" in data:
-                opened = {**visit.traces, str(data["case"]): looking.case_paper(visit, str(data["case"]))}
-                document = visit.report.document
-                seen = replace(visit, traces=opened)
-                return {self.visit: seen, self.cases: panes.cases_html(document, looking.at_hand(document), opened)}
+                case_id = str(data["case"])
+                opened = {**visit.traces, case_id: looking.case_paper(visit, case_id, self.desk.recordings)}
+                return {self.visit: replace(visit, traces=opened), self.cases: self._cases(visit.report.document, opened)}
             return self._evidence(visit, str(data.get("id") or ""), str(data.get("sentence") or ""), bool(data.get("show")))
 
         return self._carefully(work)

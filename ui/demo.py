@@ -139,11 +139,12 @@ def resolve(
     lead_names: tuple[str, ...] | None = None,
     age_years: float | None = None,
     sex: str | None = None,
+    long: bool = False,
 ) -> ECG:
     """The recording that a user named: ``demo:NAME`` or a path.
 
     ``fs_hz``, ``unit`` and ``lead_names`` are for files that do not state them; ``age_years`` (0-130) and ``sex`` ("F", "M")
-    go before what the file says. Raises RecordingError or QueryError.
+    go before what the file says; ``long`` as in ``encoders.readers.read``. Raises RecordingError or QueryError.
     """
     if isinstance(spec, str) and spec.startswith(PREFIX):
         ecg = demo(spec)
@@ -154,4 +155,4 @@ def resolve(
         )
     from encoders.readers import read
 
-    return read(Path(spec), fs_hz=fs_hz, unit=unit, lead_names=lead_names, age_years=age_years, sex=sex)
+    return read(Path(spec), fs_hz=fs_hz, unit=unit, lead_names=lead_names, age_years=age_years, sex=sex, long=long)

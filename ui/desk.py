@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ui.audit import AuditStore
@@ -41,6 +42,7 @@ class Desk:
         *,
         audit: AuditStore | None = None,
         max_waiting: int = MAX_WAITING,
+        recordings: tuple[Path, ...] = (),
     ) -> None:
         self._assistant = assistant
         self._load = load
@@ -49,6 +51,8 @@ class Desk:
         self._places = threading.BoundedSemaphore(max_waiting + 1)
         #: In memory where none was given.
         self.audit = audit if audit is not None else AuditStore(None)
+        #: Folders in which recordings of similar cases are looked for.
+        self.recordings = recordings
         #: Files that a page waits for.
         self.parcels = Parcels()
 

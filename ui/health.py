@@ -35,6 +35,7 @@ def _digests() -> dict[str, str | None]:
 
     cards = {
         "encoder": beside(encoders, "weights", "encoder.json"),
+        "fusion": beside(encoders, "weights", "fusion.json"),
         "library": beside(retrieval, "builtin", "manifest.json"),
         "decision": beside(assistant, "weights", "decision.json"),
         "language": beside(assistant, "weights", "language", "language.json"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from encoders.errors import EcgAssistantError, QueryError
 from encoders.leadsets import with_limb_leads
-from retrieval.build import PTBXL_WHERE
+from retrieval.recordings import local_file
+from retrieval.store import CaseRow
 from ui import texts
 from ui.paper import Paper, View, beat_sheet, sheet_of, svg
 from ui.plot import scale_text
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from encoders.attribution import Span
     from encoders.explanation import Explanation
 
-__all__ = ["RECORDINGS", "at_hand", "case_paper", "explained", "leads_of", "paper_of", "spoken_html", "view_of"]
+__all__ = [
+    "RECORDINGS", "at_hand", "case_paper", "explained", "leads_of", "paper_of", "recording_folders", "spoken_html", "view_of",
+]  # fmt: skip
 
 #: Environment variable with the folders (as in PATH) in which recordings of similar cases are looked for.
 RECORDINGS = "ECG_ASSISTANT_RECORDINGS"
@@ -118,6 +121,8 @@ def spoken_html(explanation: Explanation | None) -> str:
         for span, touched in explanation.spans
     )
     said.append(texts.STRETCHES.format(spans=spans) if spans else texts.NO_STRETCH.format(name=name))
+    if explanation.measured:
+        said.append(texts.WEIGHED.format(values=", ".join(one.words for one in explanation.measured)))
     words = "".join(f"<p>{escape(sentence)}</p>" for sentence in said)
     button = f'<button type="button" class="ea-small" data-look="clear">{escape(texts.CLEAR_MARKS)}</button>'
     return f'{words}<p class="ea-note">{escape(NOTE)}</p>{button}'
@@ -126,37 +131,32 @@ def spoken_html(explanation: Explanation | None) -> str:
 # Cases -----------------------------------------------------------------------------------------------------------------
 
 
-def _roots() -> list[Path]:
-    """Folders that hold recordings of libraries on this machine, as whoever runs the service names them in the environment."""
-    return [Path(part).resolve() for part in os.environ.get(RECORDINGS, "").split(os.pathsep) if part]
+def recording_folders(given: Iterable[str | Path] = ()) -> tuple[Path, ...]:
+    """Folders in which recordings of similar cases are looked for: those given, and those of ECG_ASSISTANT_RECORDINGS.
 
-
-def _file_of(where: str) -> Path | None:
-    """The file of a case whose recording lies on this machine; None where it does not.
-
-    Libraries say "folder/file" of recordings that were local when they were built, and name the record of a public set. Either
-    is looked for in the folders of ECG_ASSISTANT_RECORDINGS, and nowhere outside them; a full path is taken as it is.
+    Raises QueryError where one that is given is not there.
     """
-    short = where.removeprefix(f"{PTBXL_WHERE} ")
-    if not short:
-        return None
-    if Path(short).is_absolute():
-        found = [Path(short)]
-    else:
-        found = [path for root in _roots() if (path := (root / short).resolve()).is_relative_to(root)]
-    named = [one for path in found for one in (path, path.with_name(f"{path.name}.hea"))]
-    return next((path for path in named if path.is_file()), None)
+    folders = [Path(folder) for folder in given]
+    for folder in folders:
+        if not folder.is_dir():
+            raise QueryError(f"There is no folder {folder.name!r}; give --recordings a folder that holds recordings.")
+    named = [Path(part) for part in os.environ.get(RECORDINGS, "").split(os.pathsep) if part]
+    return tuple(dict.fromkeys(folder.resolve() for folder in (*folders, *named)))
 
 
-def at_hand(document: Mapping[str, Any]) -> tuple[str, ...]:
-    """Ids of the similar cases whose recording can be read here."""
-    return tuple(case["id"] for case in document.get("cases") or () if _file_of(str(case.get("where") or "")) is not None)
+def _file_of(case: Mapping[str, Any], folders: Sequence[Path]) -> Path | None:
+    return local_file(CaseRow(str(case["id"]), where=str(case.get("where") or "")), folders)
 
 
-def case_paper(visit: Visit, case_id: str) -> str:
+def at_hand(document: Mapping[str, Any], folders: Sequence[Path] = ()) -> tuple[str, ...]:
+    """Ids of the similar cases whose recording can be read here: in ``folders``, or in one that a library was built from."""
+    return tuple(case["id"] for case in document.get("cases") or () if _file_of(case, folders) is not None)
+
+
+def case_paper(visit: Visit, case_id: str, folders: Sequence[Path] = ()) -> str:
     """A similar case on paper. Raises QueryError where its recording is not here, or cannot be read; no path is told."""
     case = next((c for c in visit.report.document.get("cases") or () if c["id"] == case_id), None)
-    file = None if case is None else _file_of(str(case.get("where") or ""))
+    file = None if case is None else _file_of(case, folders)
     if file is None:
         raise QueryError(texts.CASE_GONE)
     from encoders.readers import read

@@ -68,11 +68,16 @@
     }
   };
 
+  /* A label belongs to one recording: it never stays in its field for another one, who may be of another patient. */
+  let labelled = null;
+
   /* Once the report is signed, what was typed for it stands: the name is on record, and the label belongs to this report. */
   function closeSigning() {
     const draft = document.querySelector("#draft .ea-document"), pane = document.querySelector(".ea-sign");
     if (!draft || !pane) return;
-    const signed = draft.dataset.signed === "true";
+    const signed = draft.dataset.signed === "true", recording = pane.dataset.recording;
+    if (labelled !== null && labelled !== recording && byId("label")) byId("label").value = "";
+    labelled = recording;
     for (const id of ["signer", "label"]) {
       const field = byId(id);
       if (field && field.readOnly !== signed && (signed ? field.value || id === "signer" : true)) field.readOnly = signed;

@@ -5,13 +5,13 @@ Works on the JSON documents alone; every text in them is escaped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 from encoders.ecg import STANDARD_LEADS
 from encoders.measurements import UNITS
-from retrieval.case import Case
+from retrieval.case import Case, left_out_words
 from retrieval.contrast import contrast
 from ui import texts
 from ui.ranges import Range, judged, normal_range
@@ -40,6 +40,8 @@ _NAMES = {
 }  # fmt: skip
 #: What is set beside a case's own values.
 _BESIDE = ("rate_bpm", "pr_ms", "qrs_ms", "qtc_ms", "axis_deg")
+#: Statements that are told of the neighbours.
+_SAID = 8
 _VERDICTS = {"low": "↓", "high": "↑", "": ""}
 
 
@@ -73,7 +75,7 @@ def _value(name: str, item: Document) -> str:
 
 def _rests_on(item: Document) -> str:
     leads = item["leads"]
-    where = texts.ALL_TWELVE if tuple(leads) == STANDARD_LEADS else f"leads {', '.join(leads)}"
+    where = texts.ALL_TWELVE if tuple(leads) == STANDARD_LEADS else f"lead{'s' if len(leads) > 1 else ''} {', '.join(leads)}"
     parts = [f"{item['beats']} beats" if item["beats"] else "", where if leads else ""]
     if item["value"] is not None:
         parts.append(f"reliability {item['reliability']:.2f}")
@@ -161,13 +163,19 @@ def _percent(probability: float) -> str:
 
 def _finding(finding: Document) -> str:
     probability = float(finding["probability"])
+    doubt = f' <span class="ea-doubt">{escape(_against(finding))}</span>' if finding.get("against") else ""
     return (
         f'<button type="button" class="ea-finding ea-u-{escape(finding["urgency"])}" data-look="F:{escape(finding["code"])}"'
-        f' data-show="1"><span class="ea-name">{escape(finding["name"])} <code>F:{escape(finding["code"])}</code></span>'
+        f' data-show="1"><span class="ea-name">{escape(finding["name"])} <code>F:{escape(finding["code"])}</code>{doubt}</span>'
         f'<span class="ea-urgency">{escape(finding["urgency"])}</span>'
         f'<span class="ea-bar" aria-hidden="true"><i style="width:{100 * probability:.1f}%"></i></span>'
         f'<span class="ea-num">{escape(_percent(probability))}</span></button>'
     )
+
+
+def _against(finding: Document) -> str:
+    """What similar cases do to a finding, in a few words."""
+    return texts.LESS_THAN_USUAL if finding["state"] == "present" else texts.AGAINST
 
 
 # Evidence --------------------------------------------------------------------------------------------------------------
@@ -190,6 +198,8 @@ def _found(evidence_id: str, document: Document) -> tuple[str, Any]:
         return kind, next((f for f in document.get("findings") or () if f["code"] == name), None)
     if kind == "C":
         return kind, next((c for c in document.get("cases") or () if c["id"] == evidence_id), None)
+    if kind == "N":
+        return kind, next((n for n in document.get("neighbours") or () if n["id"] == evidence_id), None)
     if kind == "Q":
         return kind, document.get("quality")
     return kind, next((c for c in document.get("conflicts") or () if c["id"] == evidence_id), None)
@@ -209,9 +219,12 @@ def _short(evidence_id: str, document: Document) -> str:
     return str(item["text"]) if "text" in item else evidence_id
 
 
-def evidence_html(ids: Iterable[str], document: Document, sentence: str = "", more: str = "") -> str:
+def evidence_html(ids: Sequence[str], document: Document, sentence: str = "", more: str = "") -> str:
     """What a sentence rests on, item by item; ``more``: HTML behind it (the leads and stretches that speak for a finding)."""
-    items = "".join(f"<li>{_told(i, document)}</li>" for i in ids)
+    # Beside a finding stands what similar cases say of it.
+    rows = [one for i in ids for one in ((i, f"N:{i[2:]}") if i.startswith("F:") else (i,))]
+    shown = [i for i in dict.fromkeys(rows) if i in ids or _found(i, document)[1] is not None]
+    items = "".join(f"<li>{_told(i, document)}</li>" for i in shown)
     said = f'<p class="ea-quoted">{escape(sentence)}</p>' if sentence else ""
     body = f"<ul>{items}</ul>" if items else f'<p class="ea-none">{escape(texts.NO_EVIDENCE)}</p>'
     return f"<h3>{escape(texts.EVIDENCE)}</h3>{said}{body}{more}"
@@ -229,9 +242,12 @@ def _told(evidence_id: str, document: Document) -> str:
             normal = f" {texts.NORMAL_IS.format(limits.words(item['unit']))} {limits.text} {limits.citation}."
         return f"{head}<b>{escape(name_of(name))} {escape(_value(name, item))}</b>; {escape(_rests_on(item))}.{escape(normal)}"
     if kind == "F":
-        about = " ".join(part for part in (item.get("criteria"), item.get("citation"), item.get("reason")) if part)
+        parts = (str(item.get(name) or "").rstrip(".") for name in ("criteria", "citation", "reason"))
+        about = " ".join(f"{part[:1].upper()}{part[1:]}." for part in parts if part)
         state = f"{item['state']}, {texts.PROBABILITY} {_percent(float(item['probability']))}"
         return f"{head}<b>{escape(item['name'])}</b>: {escape(state)}. {escape(about)}"
+    if kind == "N":
+        return f"{head}{escape(item['text'])}"
     if kind == "C":
         return f"{head}{_case_words(item)}"
     if kind == "Q":
@@ -255,11 +271,40 @@ def cases_html(document: Document, at_hand: Iterable[str] = (), opened: Mapping[
     ``at_hand``: ids of cases whose recording lies on this machine; ``opened``: id → paper of those that were opened.
     """
     cases = document.get("cases") or []
+    left_out = document.get("left_out") or {}
+    passed = left_out_words(left_out.get("own", 0), left_out.get("duplicates", 0))
+    said = f'<p class="ea-note">{escape(passed)}</p>' if passed else ""
     if not cases:
-        return f'<p class="ea-none">{escape(texts.NO_CASES)}</p>'
+        return f'<p class="ea-none">{escape(texts.NO_CASES)}</p>{said}'
     near, shown = set(at_hand), dict(opened or {})
     items = "".join(_case(case, document, case["id"] in near, shown.get(case["id"], "")) for case in cases)
-    return f'<h3>{escape(texts.CASES)}</h3><p class="ea-note">{escape(texts.CASES_NOTE)}</p><ol class="ea-cases">{items}</ol>'
+    note = f'<p class="ea-note">{escape(texts.CASES_NOTE)}</p>{said}'
+    return f'{_neighbours(document)}<h3>{escape(texts.CASES)}</h3>{note}<ol class="ea-cases">{items}</ol>'
+
+
+def _neighbours(document: Document) -> str:
+    """What the nearest cases list, the most said first, and whatever they speak against."""
+    neighbours = document.get("neighbours") or []
+    if not neighbours:
+        return ""
+    known = {f["code"]: f for f in document.get("findings") or ()}
+    rows = []
+    for n, one in enumerate(neighbours):
+        finding = known.get(one["id"][2:], {})
+        if n >= _SAID and not finding.get("against"):
+            continue
+        here = str(finding.get("state", "")) + (f"; {_against(finding)}" if finding.get("against") else "")
+        rows.append(
+            f'<tr data-changed="{"yes" if finding.get("against") else "no"}"><th scope="row">'
+            f'{escape(str(finding.get("name", one["id"][2:])))} {chips([one["id"]], document)}</th>'
+            f'<td class="ea-num">{one["listed"]}</td><td class="ea-num">{one["expected"]:.1f}</td><td>{escape(here)}</td></tr>'
+        )
+    asked = neighbours[0]["asked"]
+    head = "".join(f'<th scope="col">{escape(title)}</th>' for title in texts.CASES_COLUMNS)
+    return (
+        f"<h3>{escape(texts.NEIGHBOURS.format(asked))}</h3><table class='ea-table'><thead><tr>{head}</tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table><p class='ea-note'>{escape(texts.NEIGHBOURS_NOTE.format(asked))}</p>"
+    )
 
 
 def _case(case: Document, document: Document, at_hand: bool, paper: str) -> str:

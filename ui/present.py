@@ -247,7 +247,8 @@ def sign_html(report: SignedReport) -> str:
     signed = report.signed
     done = "" if signed is None else texts.SIGNED_BY.format(name=signed.name, at=when(signed.at))
     return (
-        f'<section class="ea-sign" aria-label="{escape(texts.SIGN_OFF)}" data-draft="{escape(report.draft_id)}">'
+        f'<section class="ea-sign" aria-label="{escape(texts.SIGN_OFF)}"'
+        f' data-recording="{escape(str(report.document["recording"]))}">'
         f"<h3>{escape(texts.SIGN_OFF)}</h3><div class='ea-line'>"
         f'<label>{escape(texts.YOUR_NAME)}<input id="signer" type="text" maxlength="100" autocomplete="name"></label>'
         f'<label>{escape(texts.PATIENT_LABEL)}<input id="label" type="text" maxlength="{MAX_LABEL}" autocomplete="off"'

@@ -98,9 +98,11 @@ def patient_protocol(headers_s: float = HEADERS_S) -> type[asyncio.Protocol]:
 
 
 def serve(
-    door: Door, *, keys: KeyFile | None, audit: AuditStore, limits: Limits, open_browser: bool = True, **load_options: Any
+    door: Door, *, keys: KeyFile | None, audit: AuditStore, limits: Limits, recordings: tuple[Path, ...] = (),
+    open_browser: bool = True, **load_options: Any,
 ) -> None:
-    """Serves until interrupted. ``load_options`` go to ``Assistant.load``. Raises QueryError where it cannot listen."""
+    """Serves until interrupted. ``recordings``: folders with recordings of similar cases. ``load_options`` go to
+    ``Assistant.load``. Raises QueryError where it cannot listen."""
     listener = _listen(door.host, door.port)
     scheme = "http" if door.tls_cert is None else "https"
     address = f"{scheme}://{f'[{door.host}]' if ':' in door.host else door.host}:{listener.getsockname()[1]}"
@@ -114,7 +116,7 @@ def serve(
 
         app = create_app(
             load=lambda: Assistant.load(**load_options), hosts=LOCAL_HOSTS if door.host in LOCAL_HOSTS else None,
-            keys=keys, audit=audit, limits=limits,
+            keys=keys, audit=audit, limits=limits, recordings=recordings,
         )  # fmt: skip
         config = uvicorn.Config(
             app, http=patient_protocol(), ws="none", log_level="warning", server_header=False, timeout_graceful_shutdown=2,

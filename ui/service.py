@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import anyio
@@ -41,8 +42,11 @@ T = TypeVar("T")
 MAX_CASES = 1000
 MAX_QUESTION = 2000
 QUESTION = "About findings, measurements, quality, similar cases or, with two recordings, their change."
-TEXT = "The case in words, instead of a recording."
-WHERE = "A condition that cases must meet."
+TEXT = "What the cases should show, in words; alone, or besides a recording."
+WHERE = (
+    "A condition that cases must meet, on age, sex, statement and measurements (such as qrs_ms), with and, or, not; alone, or"
+    " besides the others."
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class _About:
     sex: str | None
     fs_hz: float | None
     unit: str | None
+    patient: str | None = None
 
 
 Files = Annotated[
@@ -69,6 +74,19 @@ Age = Annotated[float | None, Form(ge=0, le=130, description="Age in years; goes
 Sex = Annotated[str | None, Form(pattern="^[FM]?$", description="F or M; goes before what the file says.")]
 Rate = Annotated[float | None, Form(gt=0, le=1e5, description="Sampling rate of a file that does not state it, in Hz.")]
 Unit = Annotated[str | None, Form(pattern="^(uV|mV|V)?$", description="Unit of a file that does not state it: uV, mV or V.")]
+Patient = Annotated[
+    str | None, Form(
+        max_length=200, description="A key of your own that stands for the patient: cases of the same patient are left out. It is"
+        " kept nowhere.",
+    ),
+]  # fmt: skip
+
+
+def hashed(patient: str | None) -> str | None:
+    """The hash that a patient's key becomes on this machine; None where none was given."""
+    from encoders.patient import hash_patient
+
+    return hash_patient(patient) if patient and patient.strip() else None
 
 
 def read_recordings(uploads: Sequence[Upload], demos: Sequence[str], about: _About) -> list[ECG]:
@@ -89,13 +107,13 @@ def read_recordings(uploads: Sequence[Upload], demos: Sequence[str], about: _Abo
             except InputError as error:
                 raise type(error)(str(error).replace(f"{folder}/", "").replace(str(folder), "the upload")) from None
     # As the assistant reads them, so that one recording has one hash in reports, answers and audit.
-    return [with_limb_leads(ecg) for ecg in ecgs]
+    return [replace(with_limb_leads(ecg), patient=hashed(about.patient) or ecg.patient) for ecg in ecgs]
 
 
 def _about(
-    age: Age = None, sex: Sex = None, fs_hz: Rate = None, unit: Unit = None
+    age: Age = None, sex: Sex = None, fs_hz: Rate = None, unit: Unit = None, patient: Patient = None
 ) -> _About:
-    return _About(age, sex or None, fs_hz, unit or None)
+    return _About(age, sex or None, fs_hz, unit or None, patient)
 
 
 async def _uploads(files: Sequence[UploadFile] | None) -> list[Upload]:
@@ -153,15 +171,17 @@ def create_app(
     keys: KeyFile | None = None,
     audit: AuditStore | None = None,
     limits: Limits | None = None,
+    recordings: tuple[Path, ...] = (),
 ) -> FastAPI:
     """The application: /v1 and, where ``page``, the Gradio page at /.
 
     ``assistant`` is used as it is; otherwise ``load`` (default: ``Assistant.load``) makes one at the first request.
     ``hosts``: names that this server answers to, None for all. ``keys``: who may use it, None for everyone who reaches it.
-    ``audit``: where it is written down, None for a store in memory.
+    ``audit``: where it is written down, None for a store in memory. ``recordings``: folders in which the page looks for the
+    recordings of similar cases.
     """
     granted = limits or Limits()
-    desk = Desk(assistant, load, audit=audit, max_waiting=granted.waiting)
+    desk = Desk(assistant, load, audit=audit, max_waiting=granted.waiting, recordings=recordings)
     sessions = Sessions()
     app = FastAPI(
         title="ECG assistant", description=SERVICE_DESCRIPTION, version=str(health(desk)["version"]),
@@ -276,29 +296,29 @@ def _add_work(app: FastAPI, desk: Desk, desktop: _Desktop) -> None:
         k: Annotated[int, Form(ge=1, le=MAX_CASES, description="How many cases.")] = 10,
         where: Annotated[str | None, Form(max_length=MAX_QUESTION, examples=["age>60 and sex=F"], description=WHERE)] = None,
     ) -> JSONResponse:  # fmt: skip
-        """Either a recording or a text, with conditions on age, sex, statements and measurements in `where`."""
+        """By a recording, by words, by a condition, or by several of them at once: with a recording and words, a case's cosine
+        with the recording counts, plus 0.7 times the share of the words that it answers; `where`, and ages, sexes and
+        measurements in the words, hold strictly. `left_out` counts the cases that were passed over: those of the same patient
+        (send `patient`), and those that are this very recording or one already shown. `neighbours` tells what the 50 nearest
+        cases of the recording list, beside what chance would give; `understood`, how the words were taken."""
+        words, condition = (text or "").strip() or None, (where or "").strip() or None
 
-        def written(loaded: Assistant, hashes: list[str], asked: str) -> None:
-            desk.audit.record("search", actor, recordings=hashes, asked=asked, kind="cases", versions=loaded.versions())
+        def work(loaded: Assistant, ecgs: list[ECG]) -> dict[str, Any]:
+            ecg = ecgs[0] if ecgs else None
+            found = loaded.library.find(
+                embedding=None if ecg is None else loaded.encoder.encode([ecg])[0].embedding, text=words, where=condition, k=k,
+                patient=hashed(about.patient) if ecg is None else ecg.patient,
+                content_hash="" if ecg is None else ecg.content_hash(),
+            )  # fmt: skip
+            desk.audit.record(
+                "search", actor, recordings=[one.content_hash() for one in ecgs], kind="cases", versions=loaded.versions(),
+                asked=" ".join(part for part in (words, condition) if part),
+            )
+            return {**found.to_json(), "k": k, "where": condition}
 
-        def by_text(loaded: Assistant, words: str) -> Any:
-            found = loaded.library.search_text(words, k, where=where or None)
-            written(loaded, [], f"{words} {where or ''}")
-            return found
-
-        def by_recording(loaded: Assistant, ecgs: list[ECG]) -> Any:
-            found = loaded.library.search(loaded.encoder.encode(ecgs)[0].embedding, k, where=where or None)
-            written(loaded, [ecgs[0].content_hash()], where or "")
-            return found
-
-        if text and text.strip():
-            if files or demo:
-                raise QueryError("The request holds a text and a recording; send one of them.")
-            words = text.strip()
-            found = await desktop.run(lambda: desktop.in_turn(lambda loaded: by_text(loaded, words)))
-        else:
-            found = await desktop.with_recordings(files, demo, about, 1, by_recording)
-        return JSONResponse({"cases": [case.to_json() for case in found], "k": k, "where": where or None})
+        if files or demo or not (words or condition):
+            return JSONResponse(await desktop.with_recordings(files, demo, about, 1, work))
+        return JSONResponse(await desktop.run(lambda: desktop.in_turn(lambda loaded: work(loaded, []))))
 
     @app.get("/v1/health", summary="Versions and artefact hashes; loads nothing", responses=responses(EXAMPLE_HEALTH))
     async def health_of(actor: Annotated[Actor, needs("health")]) -> JSONResponse:

@@ -10,6 +10,7 @@ __all__ = [
     "ADD",
     "ADDED",
     "ADD_SENTENCE",
+    "AGAINST",
     "AGE",
     "ALL_JUDGED",
     "ALL_LEADS",
@@ -25,6 +26,7 @@ __all__ = [
     "CALIPERS",
     "CANNOT_BE_JUDGED",
     "CASES",
+    "CASES_COLUMNS",
     "CASES_NOTE",
     "CASE_GONE",
     "CASE_OF",
@@ -73,10 +75,13 @@ __all__ = [
     "LAYOUTS",
     "LEADS",
     "LEFT",
+    "LESS_THAN_USUAL",
     "LIMITS",
     "MARKED",
     "MEASURED_COLUMNS",
     "MEASUREMENTS",
+    "NEIGHBOURS",
+    "NEIGHBOURS_NOTE",
     "NOISE_NOTE",
     "NONE_STATED",
     "NORMAL_IS",
@@ -143,6 +148,7 @@ __all__ = [
     "VALUES_THERE",
     "VERSIONS",
     "VITALS",
+    "WEIGHED",
     "WHO_LOOKS",
     "YOUR_NAME",
     "ZOOM",
@@ -222,6 +228,7 @@ BEATS_SCALE = "median beats"
 MARKED = "What speaks for {name}"
 SPEAKS = "Leads that speak for {name}: {leads}."
 STRETCHES = "Stretches: {spans}."
+WEIGHED = "Measurements that moved the probability most, and by how much (log odds): {values}."
 NO_STRETCH = "No stretch speaks for {name}."
 CLEAR_MARKS = "Clear the marks"
 NOT_SHOWN_FOR = "The leads behind a finding can be shown for recordings that the network reads."
@@ -307,6 +314,14 @@ NOISE_NOTE = "Noise:"
 COMPARE_EMPTY = "Drop two or more recordings and choose the previous one above to see what changed."
 CASES = "Similar past cases"
 CASES_NOTE = "What was stated of past recordings that resemble this one; it is no finding in this recording."
+NEIGHBOURS = "What the {} most similar cases list"
+NEIGHBOURS_NOTE = (
+    "Of the library that the assistant was calibrated with. “By chance”: as many of any {} of its cases list it. Where similar"
+    " cases speak against an absence, the finding cannot be judged; a present one that they bear out less than usual is marked."
+)
+CASES_COLUMNS = ("Statement", "Cases", "By chance", "Here")
+AGAINST = "similar cases speak against its absence"
+LESS_THAN_USUAL = "similar cases bear it out less than usual"
 NO_CASES = "No similar cases were looked up for this recording."
 CASE_OF = "age {}, {}"
 FOUND_BY = {
@@ -363,6 +378,11 @@ EXAMPLE_REPORT: dict[str, Any] = {
         {"text": "Atrial fibrillation at 104/min.", "evidence": ["F:AFIB", "M:rate_bpm"], "source": "language model"}
     ],
     "cases": [{"id": "C:12345", "similarity": 0.93, "age_years": 71, "sex": "M", "statements": {"AFIB": 0.0}}],
+    "left_out": {"own": 0, "duplicates": 0},
+    "neighbours": [
+        {"id": "N:AFIB", "text": "48 of the 50 most similar cases list atrial fibrillation (3.5 expected by chance).",
+         "listed": 48, "asked": 50, "expected": 3.5}
+    ],
     "critical": [],
     "limits": [],
     "unconfirmed": True,
@@ -377,7 +397,21 @@ EXAMPLE_ANSWER: dict[str, Any] = {
     "reasons": [],
 }
 EXAMPLE_CASES: dict[str, Any] = {
-    "cases": [{"id": "C:12345", "similarity": 0.93, "age_years": 71, "sex": "F", "statements": {"CLBBB": 100.0}}],
+    "cases": [
+        {"id": "C:12345", "similarity": 0.93, "age_years": 71, "sex": "F", "statements": {"CLBBB": 100.0}, "measurements":
+         {"qrs_ms": 152.0}, "where": "PTB-XL 1.0.3 records100/12000/12345_lr", "found_by": "recording"}
+    ],
+    "left_out": {"own": 1, "duplicates": 0},
+    "understood": None,
+    "neighbours": {
+        "asked": 50,
+        "statements": {
+            "CLBBB": {
+                "id": "N:CLBBB", "text": "31 of the 50 most similar cases list complete left bundle branch block (1.2 expected by"
+                " chance).", "listed": 31, "asked": 50, "expected": 1.2, "share": 0.64, "corrected": 0.62,
+            }
+        },
+    },
     "k": 10,
     "where": "age>60 and sex=F",
 }

@@ -3,17 +3,18 @@
 Every candidate answer (yes, no, not sure; or a set of values) gets its probability, and a weight for how often such a question is
 asked where that answer is the right one. ECG-QA draws questions so that answers are balanced; a rare finding is asked about far
 more often than it occurs, so the weight is the inverse of the answer's share among recordings, to a power fitted on fold 8.
-Values are taken as independent given the recording, except that rhythms that never stand together are kept apart, and that a
-comparison of two recordings goes by whole sets of statements (``assistant.ecgqa.sets``).
+Lists go by whole sets of values and their trained probabilities (``assistant.ecgqa.sets``), of either recording where two are
+compared. Where none was trained (statements of one lead), values are taken as independent, but for rhythms that never stand
+together.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from assistant.ecgqa.asked import Asked, Target
 from assistant.ecgqa.heads import Heads
 from assistant.ecgqa.known import Known
+from assistant.ecgqa.sets import FIELDS
 from assistant.ecgqa.values import (
     AXES,
     CODE_OF,
@@ -39,12 +41,13 @@ from assistant.ecgqa.values import (
     STAGES,
     SUPERCLASS_NAMES,
 )
-from encoders.vocabulary import CODES, codes_in
+from encoders.vocabulary import codes_in
 
 __all__ = ["Decided", "Rule", "decide"]
 
 _MOST = 7  # values that are tried in all combinations
-_SETS = 40  # sets of statements that are tried for each of two recordings
+_SETS = 60  # sets of values that are tried for each of two recordings
+_ALL = 10_000  # and of one
 _SINUS = frozenset(("SR", "SBRAD", "STACH", "AFIB", "AFLT", "PACE", "SVTAC"))
 #: Scale in mV of the doubt about the sign of a lead's net QRS.
 _AXIS_MV = 0.06
@@ -52,21 +55,27 @@ _AXIS_MV = 0.06
 
 @dataclass(frozen=True)
 class Rule:
-    """Powers of the weights by kind of question, and the weight of "not sure" against yes; fitted on fold 8."""
+    """Powers of the weights by kind of question, the weight of "not sure" against yes, and how far a choice goes by whole sets
+    (``joint``, 0-1), the weight of "none" among leads (``no_lead``), and the fields whose values are taken apart after all
+    (``apart``); fitted on fold 8."""
 
     verify: float = 0.9
     not_sure: float = 0.3
     choose: float = 0.8
     query: float = 0.8
+    sets: float = 0.9
     compare: float = 0.8
     compare_numeric: float = 0.8
-    lift: float = 0.5
+    joint: float = 0.5
     leads: float = 0.25
+    no_lead: float = 0.15
+    apart: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, heads: Heads) -> Rule:
         """The rule that the heads' card holds, or the one above where it holds none."""
-        return cls(**heads.card.get("rule", {}))
+        held: dict[str, Any] = heads.card.get("rule", {})
+        return cls(**{**held, "apart": tuple(held.get("apart", ()))})
 
 
 @dataclass(frozen=True)
@@ -103,11 +112,16 @@ def decide(asked: Asked, known: Sequence[Known], heads: Heads, rule: Rule | None
     values = _values(asked, known, heads)
     if allowed:
         values = [v for v in values if v.name in allowed] or values
-    if asked.attribute == "scp_code" and asked.relation and asked.kind == "query":
-        return _compared(asked, known, heads, rule, values)
     empty = STAGE_NONE if asked.attribute == "stage_of_infarction" and asked.kind == "query" else NONE
+    field = _field_of(asked)
+    field = "" if field in rule.apart else field
+    if field and asked.relation:
+        return _compared(asked, known, heads, rule, values, field)
+    if field and asked.kind == "query":
+        return _listed_set(known[0], heads, rule.sets, values, field, empty)
     power = rule.choose if asked.kind == "choose" else rule.compare_numeric if asked.relation else rule.query
-    return _set(values, empty, power, all_weights=asked.kind == "choose")
+    together = _together(known[0], heads, values, field) if field and asked.kind == "choose" and rule.joint else None
+    return _set(values, empty, power, all_weights=asked.kind == "choose", together=together, joint=rule.joint)
 
 
 # One thing ------------------------------------------------------------------------------------------------------------
@@ -219,8 +233,11 @@ def _values(asked: Asked, known: Sequence[Known], heads: Heads) -> list[_Value]:
     return out
 
 
-def _set(values: Sequence[_Value], empty: str, power: float, all_weights: bool) -> Decided:
-    """The set with the highest weighted probability.
+def _set(
+    values: Sequence[_Value], empty: str, power: float, all_weights: bool, together: Mapping[frozenset[str], float] | None = None,
+    joint: float = 0.0,
+) -> Decided:
+    """The set with the highest weighted probability, of which ``together`` gives the share ``joint``.
 
     A set's weight is the mean over its values of their inverse shares, since a question is drawn for one of its answers. For a
     choice between two it is the set's own inverse share.
@@ -234,6 +251,9 @@ def _set(values: Sequence[_Value], empty: str, power: float, all_weights: bool) 
     inside = _subsets(len(ranked))
     rhythms = inside[:, [CODE_OF.get(v.name, "") in _SINUS for v in ranked]].sum(axis=1)
     chance = rest * np.where(inside, p, 1 - p).prod(axis=1) * (rhythms < 2)
+    if together is not None:
+        names_in = [frozenset(v.name for v, take in zip(ranked, row, strict=True) if take) for row in inside]
+        chance = (1 - joint) * chance / max(chance.sum(), 1e-12) + joint * np.array([together.get(n, 0.0) for n in names_in])
     if all_weights:
         weight = np.maximum(np.where(inside, prior, 1 - prior).prod(axis=1), 1e-5) ** -power
     else:
@@ -245,30 +265,79 @@ def _set(values: Sequence[_Value], empty: str, power: float, all_weights: bool) 
     return Decided(names or (empty,), float(score[best] / max(score.sum(), 1e-12)))
 
 
-def _compared(asked: Asked, known: Sequence[Known], heads: Heads, rule: Rule, values: Sequence[_Value]) -> Decided:
-    """Statements that came, went or stayed, by the whole sets that either recording may have."""
-    prior = np.array([_listed(code, "", heads.prior.__getitem__) for code in CODES])
-    marked: list[list[tuple[tuple[bool, ...], float]]] = []
-    for one in known[:2]:
-        p = np.array([_listed(code, "", one.p) for code in CODES])
-        likely = heads.listed.likely(p, prior, rule.lift, _SETS)
-        marked.append(
-            [(tuple(CODE_OF[v.name] in codes for v in values), float(q)) for codes, q in zip(likely.sets, likely.p, strict=True)]
-        )
-    wanted = (asked.relation in ("resolved", "still"), asked.relation in ("new", "still"))
-    chances: dict[tuple[bool, ...], float] = {}
-    for (first, p_first), (second, p_second) in itertools.product(*marked):
-        answer = tuple(pair == wanted for pair in zip(first, second, strict=True))
-        chances[answer] = chances.get(answer, 0.0) + p_first * p_second
-    nothing = max(math.prod(1 - min(v.prior, 0.999) for v in values), 1e-3)
-    scores = {}
-    for answer, chance in chances.items():
-        inside = [v.prior for v, take in zip(values, answer, strict=True) if take]
-        weight = sum(max(q, 1e-3) ** -rule.compare for q in inside) if inside else nothing**-rule.compare
-        scores[answer] = chance * weight
-    best = max(scores, key=lambda answer: scores[answer])
-    names = tuple(v.name for v, take in zip(values, best, strict=True) if take)
-    return Decided(names or (NONE,), scores[best] / max(sum(scores.values()), 1e-12))
+def _field_of(asked: Asked) -> str:
+    """The field of whole sets that a question lists or chooses from, "" where none was trained for it."""
+    if asked.attribute == "scp_code":
+        if asked.lead is not None or asked.wants == "leads":
+            return ""
+        if asked.kind == "choose":
+            families = [f for f in ("diagnostic", "form", "rhythm") if all(t.name in FIELDS[f] for t in asked.targets)]
+            family = families[0] if families else ""
+        else:
+            family = "all" if asked.relation else asked.family
+        return "diagnostic, sure" if family == "diagnostic" and asked.doubt == "exclude" else family
+    if asked.attribute == "numeric_feature":
+        return "numeric_feature" if asked.relation else ""
+    return asked.attribute if asked.attribute in FIELDS and asked.lead is None else ""
+
+
+def _weights(members: NDArray[np.bool_], prior: NDArray[np.float64], power: float) -> NDArray[np.float64]:
+    """How often a question is asked where a set is its answer: the mean of its values' inverse shares, to a power."""
+    weight = np.asarray((members * np.maximum(prior, 1e-3) ** -power).sum(axis=1))
+    weight[~members.any(axis=1)] = max(float(np.prod(1 - np.minimum(prior, 0.999))), 1e-3) ** -power
+    return weight
+
+
+def _merged(members: NDArray[np.bool_], p: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """The distinct rows with the sums of their probabilities."""
+    place = members @ (np.uint64(1) << np.arange(members.shape[1], dtype=np.uint64))  # at most 57 values: one number a row
+    _, first, at = np.unique(place, return_index=True, return_inverse=True)
+    return members[first], np.asarray(np.bincount(at.ravel(), p), np.float64)
+
+
+def _best(
+    members: NDArray[np.bool_], p: NDArray[np.float64], values: Sequence[_Value], power: float, empty: str
+) -> Decided:
+    """The set (a row of ``members``, a column per value) with the highest weighted probability."""
+    members, p = _merged(members, p)
+    score = p * _weights(members, np.array([v.prior for v in values]), power)
+    best = int(score.argmax())
+    names = tuple(v.name for v, take in zip(values, members[best], strict=True) if take)
+    return Decided(names or (empty,), float(score[best] / max(score.sum(), 1e-12)))
+
+
+def _columns(values: Sequence[_Value], field: str) -> list[int]:
+    return [FIELDS[field].index(v.name) for v in values]
+
+
+def _listed_set(known: Known, heads: Heads, power: float, values: Sequence[_Value], field: str, empty: str) -> Decided:
+    """The list of what one recording has."""
+    values = [v for v in values if v.name in FIELDS[field]]
+    likely = heads.tables[field].likely(known.scores_of(field), _ALL)
+    return _best(likely.sets[:, _columns(values, field)], likely.p, values, power, empty)
+
+
+def _together(known: Known, heads: Heads, values: Sequence[_Value], field: str) -> dict[frozenset[str], float]:
+    """Probability of every combination of the named values, by whole sets."""
+    likely = heads.tables[field].likely(known.scores_of(field), _ALL)
+    members, p = _merged(likely.sets[:, _columns(values, field)], likely.p)
+    named = [frozenset(v.name for v, take in zip(values, row, strict=True) if take) for row in members]
+    return dict(zip(named, p.tolist(), strict=True))
+
+
+def _compared(
+    asked: Asked, known: Sequence[Known], heads: Heads, rule: Rule, values: Sequence[_Value], field: str
+) -> Decided:
+    """What came, went or stayed, by the whole sets that either recording may have."""
+    values = [v for v in values if v.name in FIELDS[field]]
+    first, second = (heads.tables[field].likely(one.scores_of(field), _SETS) for one in known[:2])
+    columns = _columns(values, field)
+    before, after = first.sets[:, None, columns], second.sets[None, :, columns]
+    wanted = {"resolved": (True, False), "new": (False, True), "still": (True, True), "absent": (False, False)}[asked.relation]
+    kept = (before == wanted[0]) & (after == wanted[1])
+    chance = first.p[:, None] * second.p[None, :]
+    power = rule.compare_numeric if field == "numeric_feature" else rule.compare
+    return _best(kept.reshape(-1, len(columns)), chance.ravel(), values, power, NONE)
 
 
 @cache
@@ -330,8 +399,7 @@ def _leads(asked: Asked, known: Known, heads: Heads, rule: Rule) -> Decided:
         scores[tuple(LEADS[i] for i in leads)] = math.exp(rule.leads * 2 * inside) * count**rule.leads
     total = sum(scores.values())
     yes, no = p * prior**-rule.verify, (1 - p) * (1 - prior) ** -rule.verify
-    # "None" is one answer of thirteen or so, not half of them.
-    no *= 0.15
+    no *= rule.no_lead  # "none" is one answer of thirteen or so, not half of them
     if not total or no > yes:
         return Decided((NONE,), no / (yes + no))
     best = max(scores, key=lambda leads: scores[leads])

@@ -2,7 +2,8 @@
 
 Noise per lead, infarction stage, extra systoles, intervals as ECG-QA measures them, and the annotator's "not sure". One hidden
 layer serves all but the intervals, which have one on the signs alone; statements keep what the encoder says of them and are only
-corrected. The weights are 16 bit, bound to the encoder by its hash, and carry the share of cases of every output, which decisions
+corrected. A third layer scores values for whole sets of them (``assistant.ecgqa.sets``). The weights are 16 bit, bound to the
+encoder by its hash, and carry the share of cases of every output, which decisions
 need (``assistant.ecgqa.decide``).
 """
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from assistant.ecgqa.features import FEATURE_COUNT, GENERAL_COUNT
 from assistant.ecgqa.outputs import OUTPUTS
-from assistant.ecgqa.sets import SetTable
+from assistant.ecgqa.sets import BASE, FIELDS, SetTable
 from encoders.errors import ArtefactError
 from encoders.files import file_sha256
 from encoders.vocabulary import CODES
@@ -28,7 +29,10 @@ __all__ = ["CARD", "WEIGHTS", "Heads", "general", "inputs_of", "own_signs", "sav
 _FOLDER = Path(__file__).parents[1] / "weights"
 WEIGHTS, CARD = "ecgqa.safetensors", "ecgqa.json"
 _LAYERS = ("mean", "scale", "w1", "b1", "w2", "b2")
-_NAMES = (*_LAYERS, *(f"n_{name}" for name in _LAYERS), "skip", "slope", "offset", "curve_slope", "curve_offset")
+_NAMES = (
+    *_LAYERS, *(f"n_{name}" for name in _LAYERS), *(f"s_{name}" for name in _LAYERS), "skip", "s_skip", "slope", "offset",
+    "curve_slope", "curve_offset",
+)  # fmt: skip
 
 _SIGNS = 256 + len(CODES)
 _STATEMENTS = slice(256, _SIGNS)
@@ -55,13 +59,13 @@ def own_signs(inputs: Floats) -> Floats:
 class Heads:
     """``arrays``: the layers by name; ``prior``: share of cases by output; ``card``: how they were made.
 
-    ``listed``: the sets of statements that annotators wrote.
+    ``tables``: by field the sets that annotators wrote.
     """
 
     arrays: dict[str, Floats]
     prior: dict[str, float]
     card: dict[str, Any]
-    listed: SetTable
+    tables: dict[str, SetTable]
 
     @classmethod
     def load(cls, encoder_hash: str, folder: str | Path | None = None) -> Heads:
@@ -87,9 +91,19 @@ class Heads:
                 "The weights for ECG-QA's convention know other outputs than this version; run `python -m assistant.ecgqa.train`."
             )
         found = load_file(place / WEIGHTS)
+        if not found.keys() >= {*_NAMES, *(f"{kind}:{field}" for field in FIELDS for kind in ("sets", "bias"))}:
+            raise ArtefactError(
+                "The weights for ECG-QA's convention lack layers of this version; run `python -m assistant.ecgqa.train`."
+            )
         arrays = {name: found[name].astype(np.float32) for name in _NAMES}
-        listed = SetTable.unpacked(found["sets"], found["set_counts"])
-        return cls(arrays, dict(zip(OUTPUTS, card["prior"], strict=True)), card, listed)
+        tables = {
+            field: SetTable(
+                np.unpackbits(found[f"sets:{field}"], axis=1)[:, : len(names)].astype(bool),
+                found[f"bias:{field}"].astype(np.float32),
+            )
+            for field, names in FIELDS.items()
+        }
+        return cls(arrays, dict(zip(OUTPUTS, card["prior"], strict=True)), card, tables)
 
     def base(self, logits: NDArray[np.floating]) -> Floats:
         """The encoder's bare logits (n, 71) as log-odds, by curves fitted on fold 8."""
@@ -108,13 +122,18 @@ class Heads:
         out[:, : len(CODES)] += self.arrays["skip"] * inputs[:, _STATEMENTS]
         return np.concatenate([out, self._layer(own_signs(inputs), "n_")], axis=1)
 
+    def set_scores(self, inputs: Floats) -> Floats:
+        """Scores of the values of every field of ``assistant.ecgqa.sets``, float32 (n, scores), from ``inputs_of``."""
+        base = np.where(BASE >= 0, inputs[:, _STATEMENTS][:, np.maximum(BASE, 0)], 0)
+        return np.asarray(self._layer(inputs, "s_") + self.arrays["s_skip"] * base, np.float32)
+
     def log_odds(self, embeddings: NDArray[np.floating], logits: NDArray[np.floating], features: NDArray[np.floating]) -> Floats:
         """Calibrated log-odds float32 (n, outputs) of recordings as the encoder and ``signal_features`` read them."""
         raw = self.raw(inputs_of(embeddings, self.base(logits), features))
         return np.asarray(raw * self.arrays["slope"] + self.arrays["offset"], np.float32)
 
 
-def save_heads(arrays: dict[str, NDArray[Any]], card: dict[str, Any], listed: SetTable, folder: Path) -> None:
+def save_heads(arrays: dict[str, NDArray[Any]], card: dict[str, Any], tables: dict[str, SetTable], folder: Path) -> None:
     """Writes weights (16 bit) and card; ``card`` must name encoder and prior. Raises ArtefactError where an array is missing."""
     from safetensors.numpy import save_file
 
@@ -123,7 +142,9 @@ def save_heads(arrays: dict[str, NDArray[Any]], card: dict[str, Any], listed: Se
         raise ArtefactError(f"The heads lack {lacking[0]}; train them again.")
     folder.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, NDArray[Any]] = {name: np.ascontiguousarray(arrays[name], np.float16) for name in _NAMES}
-    tensors |= {"sets": listed.packed(), "set_counts": listed.counts.astype(np.float32)}
+    for field, table in tables.items():
+        tensors |= {f"sets:{field}": np.packbits(table.members, axis=1), f"bias:{field}": table.bias.astype(np.float16)}
     save_file(tensors, folder / WEIGHTS)
+    (folder / WEIGHTS).chmod(0o644)
     full = {"sha256": file_sha256(folder / WEIGHTS), "features": FEATURE_COUNT, **card, "outputs": list(OUTPUTS)}
     (folder / CARD).write_text(json.dumps(full) + "\n", encoding="utf-8")

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assistant.ecgqa.features import FS_HZ, N_SAMPLES, axis_signs, signal_features
-from assistant.ecgqa.heads import Heads
+from assistant.ecgqa.heads import Heads, inputs_of
 from assistant.ecgqa.outputs import OUTPUTS
+from assistant.ecgqa.sets import FIELDS, SCORES
+from assistant.ecgqa.values import CODE_OF
 from encoders.ecg import ECG, STANDARD_LEADS
 
 if TYPE_CHECKING:
@@ -25,11 +27,15 @@ _AT_R = 40  # sample of the average beat at which R stands
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """``probability`` float64 (outputs,), calibrated; ``axis`` net QRS in leads I and aVF in mV; ``beat`` (12, 100) in mV."""
+    """``probability`` float64 (outputs,), calibrated; ``axis`` net QRS in leads I and aVF in mV; ``beat`` (12, 100) in mV.
+
+    ``scores`` float32: what ``Heads.set_scores`` says; where None, whole sets go by the probabilities of their values.
+    """
 
     probability: NDArray[np.float64]
     axis: tuple[float, float]
     beat: NDArray[np.float64]
+    scores: NDArray[np.float32] | None = None
 
     def p(self, name: str) -> float:
         """Probability of an output of ``assistant.ecgqa.outputs`` by its name; KeyError for another."""
@@ -39,6 +45,22 @@ class Known:
         """Probability that a statement is listed, sure or not."""
         unsure = f"unsure:{code}"
         return min(0.999, self.p(f"sure:{code}") + (self.p(unsure) if unsure in _COLUMN else 0.0))
+
+    def scores_of(self, field: str) -> NDArray[np.float64]:
+        """Scores of the values of a field of ``assistant.ecgqa.sets``, float64 (values,)."""
+        if self.scores is not None:
+            return np.asarray(self.scores[SCORES[field]], np.float64)
+        kinds = {"noise": "noise", "stage_of_infarction": "stage", "extra_systole": "extra", "numeric_feature": "abnormal"}
+        kind = kinds.get(field)
+        sure = field == "diagnostic, sure"
+        p = np.clip(
+            [
+                self.p(f"{kind}:{name}") if kind else self.p(f"sure:{CODE_OF[name]}") if sure else self.listed(CODE_OF[name])
+                for name in FIELDS[field]
+            ],
+            1e-6, 1 - 1e-6,
+        )  # fmt: skip
+        return np.asarray(np.log(p / (1 - p)))
 
     def in_lead(self, code: str, lead: int) -> float:
         """How far the average beat of one lead bears out a statement on the form of QRS, ST or T, 0-1.
@@ -91,7 +113,8 @@ def known_of(
     """The same from what encoder and ``signal_features`` gave: embeddings (n, 256), logits (n, 71), signs, beats (n, 12, 100)."""
     odds = heads.log_odds(embeddings, logits, features).astype(np.float64)
     p = 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
-    return [Known(p[i], axis_signs(beat), beat) for i, beat in enumerate(np.asarray(beats, np.float64))]
+    scores = heads.set_scores(inputs_of(embeddings, heads.base(logits), features))
+    return [Known(p[i], axis_signs(beat), beat, scores[i]) for i, beat in enumerate(np.asarray(beats, np.float64))]
 
 
 def know(ecgs: Sequence[ECG], encoder: Encoder, heads: Heads) -> list[Known]:

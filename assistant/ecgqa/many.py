@@ -160,7 +160,7 @@ class Clinical:
 
     def answer(self, ask: Ask, known: Sequence[Reading]) -> dict[str, Any]:
         """The answer to one question, as it is written."""
-        from assistant.answer import bare_answer
+        from assistant.answer import bare_answer, open_lines, signal_lines
         from assistant.answers import answer
         from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED
         from assistant.filling import fill
@@ -187,7 +187,9 @@ class Clinical:
         ]
         second = evidence[1] if len(evidence) > 1 else None
         bare = bare_answer(asked, evidence[0], second)
-        text = " ".join(fill(sentence.text, evidence[-1]) for sentence in answer(evidence[0], asked, None, second))
+        lines = signal_lines(asked, evidence[0]) or open_lines(asked, evidence[0])
+        sentences = [fill(sentence.text, evidence[-1]) for sentence in answer(evidence[0], asked, None, second)]
+        text = " ".join([line.text for line in lines] or sentences)
         values = list(bare.values)
         if ask.options:
             spelled = {option.strip().lower(): option for option in ask.options}

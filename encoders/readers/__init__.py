@@ -16,6 +16,7 @@ from encoders.readers.aecg import is_aecg, read_aecg
 from encoders.readers.csv import read_csv
 from encoders.readers.dicom import is_dicom, read_dicom
 from encoders.readers.edf import is_edf, read_edf
+from encoders.readers.leads import LONGEST_S, MAX_DURATION_S, check_duration
 from encoders.readers.muse import is_muse, read_muse
 from encoders.readers.npy import is_npy, read_npy
 from encoders.readers.philips import is_philips, read_philips
@@ -24,7 +25,7 @@ from encoders.readers.watch import is_watch, read_watch
 from encoders.readers.wfdb import read_wfdb
 from encoders.readers.xml import is_xml, root_name
 
-__all__ = ["read", "read_files"]
+__all__ = ["LONGEST_S", "MAX_DURATION_S", "read", "read_files"]
 
 #: Enough for every signature; XML may have long comments before its first element.
 _HEAD_BYTES, _XML_HEAD_BYTES = 4096, 65536
@@ -54,6 +55,7 @@ def read(
     age_years: float | None = None,
     sex: str | None = None,
     patient: str | None = None,
+    long: bool = False,
 ) -> ECG:
     """One recording from a file, in mV, whatever its format; the content decides, the name only where the content does not tell.
 
@@ -64,12 +66,14 @@ def read(
     What a file says itself is taken from it. For those that do not: ``fs_hz`` in Hz, ``unit`` ("mV", "uV", "V"), and
     ``lead_names``, one per row of an array. ``age_years`` (0-130) and ``sex`` ("F", "M") overrule the file. ``patient``: a key of
     one's own that ties recordings of one patient together, kept as ``encoders.patient.hash_patient`` only. Names, identifiers
-    and birth dates of the file are dropped here.
+    and birth dates of the file are dropped here. ``long``: up to an hour (``LONGEST_S``) is read instead of
+    ten minutes (``MAX_DURATION_S``), for whoever looks at each beat alone.
 
     Raises RecordingError with one sentence that names the file's stem, never its path nor a word of its text.
     """
     tie = None if patient is None else hash_patient(patient)
     ecg = _read(Path(path), fs_hz, unit, lead_names, {"age_years": age_years, "sex": sex})
+    check_duration(ecg.duration_s, Path(path).stem or "The recording", LONGEST_S if long else MAX_DURATION_S)
     return ecg if tie is None else replace(ecg, patient=tie)
 
 

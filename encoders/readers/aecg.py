@@ -15,15 +15,16 @@ from xml.etree.ElementTree import Element
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.ecg import ECG
+from encoders.ecg import ECG, Filters
 from encoders.errors import RecordingError
-from encoders.readers.border import age_on, check_size, known_age, sex_letter
-from encoders.readers.leads import MAX_DURATION_S, MV_PER_UNIT, check_duration, finish, lead_name, unit_name
+from encoders.readers.border import age_on, check_size, known_age, sex_letter, stated_filters
+from encoders.readers.leads import LONGEST_S, MV_PER_UNIT, check_duration, finish, lead_name, unit_name
 from encoders.readers.xml import iso_time, number, parse_xml, root_name, text_of
 
 __all__ = ["is_aecg", "read_aecg"]
 
 _LEAD = "MDC_ECG_LEAD_"
+_FILTER = "MDC_ECG_CTL_VBL_ATTR_FILTER_"
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 _YEARS = {"a": 1.0, "mo": 1 / 12, "wk": 7 / 365.25, "d": 1 / 365.25}
 _PERSON = "componentOf/timepointEvent/componentOf/subjectAssignment/subject/trialSubject/subjectDemographicPerson"
@@ -62,7 +63,19 @@ def read_aecg(path: Path, *, age_years: float | None = None, sex: str | None = N
         signal, leads, 1 / sets[0].step_s, label=label, source="aecg",
         age_years=age_years if age_years is not None else known if known is not None else _stated_age(root),
         sex=sex or sex_letter(gender), recorded_at=iso_time(moment, moment.time() if moment else None),
+        filters=_filters(chosen),
     )  # fmt: skip
+
+
+def _filters(series: Element) -> Filters:
+    """Out of the series' control variables: a filter's code, and the frequency among its components."""
+    found: dict[str, float | None] = {}
+    for node in series.findall("controlVariable/controlVariable"):
+        kind = _code(node).removeprefix(_FILTER)
+        for part in node.findall("component/controlVariable"):
+            if _code(part) in (f"{_FILTER}CUTOFF_FREQ", f"{_FILTER}NOTCH_FREQ") and _value(part, "value", "unit") in ("Hz", ""):
+                found[kind] = number(_value(part, "value"))
+    return stated_filters(found.get("HIGH_PASS"), found.get("LOW_PASS"), found.get("NOTCH"))
 
 
 @dataclass(frozen=True)
@@ -116,7 +129,7 @@ def _lead(value: Element | None, name: str, step_s: float, label: str) -> NDArra
     origin, origin_unit = number(_value(value, "origin") or "0"), unit_name(_value(value, "origin", "unit"))
     if not scale or unit is None or origin is None or (origin and origin_unit is None):
         raise RecordingError(f"Lead {name} of {label} states no scale in V, mV, uV or nV; export the recording again.")
-    limit = int(MAX_DURATION_S / step_s) + 2
+    limit = int(LONGEST_S / step_s) + 2
     digits = text_of(value, "digits").split(maxsplit=limit)
     check_duration((len(digits) - 1) * step_s, label)
     try:

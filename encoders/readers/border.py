@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
+from encoders.ecg import Filters
 from encoders.errors import RecordingError
 
-__all__ = ["MAX_BYTES", "MAX_SAMPLES", "age_on", "check_size", "file_bytes", "known_age", "sex_letter", "text_lines"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_SAMPLES",
+    "age_on",
+    "check_size",
+    "file_bytes",
+    "known_age",
+    "most_filtered",
+    "sex_letter",
+    "stated_filters",
+    "text_lines",
+]
 
 #: Largest file that is taken into memory. Ten minutes of twelve leads at 2000 Hz and 32 bits are 58 MB.
 MAX_BYTES = 64_000_000
@@ -74,3 +88,22 @@ def sex_letter(text: str | None) -> str | None:
     if folded in ("m", "male", "man", "männlich", "masculin", "masculino", "maschile"):
         return "M"
     return None
+
+
+def stated_filters(high_pass_hz: float | None, low_pass_hz: float | None, notch_hz: float | None) -> Filters:
+    """What a file states, without what no filter of an ECG has: a high-pass from 10 Hz, a low-pass or notch below 10 Hz."""
+
+    def within(value: float | None, low: float, high: float) -> float | None:
+        kept = value is not None and math.isfinite(value) and (value == 0 or low <= value <= high)
+        return float(value) if kept and value is not None else None
+
+    return Filters(within(high_pass_hz, 1e-4, 10), within(low_pass_hz, 10, 1e5), within(notch_hz, 10, 1e3))
+
+
+def most_filtered(each: Iterable[Filters]) -> Filters:
+    """One statement for all leads: the highest high-pass, the lowest low-pass, and any notch."""
+    found = list(each)
+    high = [f.high_pass_hz for f in found if f.high_pass_hz is not None]
+    low = [f.low_pass_hz for f in found if f.low_pass_hz is not None]
+    notch = [f.notch_hz for f in found if f.notch_hz is not None]
+    return Filters(max(high, default=None), min((hz for hz in low if hz), default=0.0 if low else None), max(notch, default=None))

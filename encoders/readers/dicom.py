@@ -14,9 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.ecg import ECG, STANDARD_LEADS
+from encoders.ecg import ECG, STANDARD_LEADS, Filters
 from encoders.errors import RecordingError
-from encoders.readers.border import age_on, check_size, file_bytes, known_age, sex_letter
+from encoders.readers.border import (
+    age_on,
+    check_size,
+    file_bytes,
+    known_age,
+    most_filtered,
+    sex_letter,
+    stated_filters,
+)
 from encoders.readers.leads import MV_PER_UNIT, check_duration, finish, given_unit, lead_name, unit_name
 
 if TYPE_CHECKING:
@@ -53,6 +61,7 @@ class _Group:
     fs_hz: float
     offset_s: float
     averaged: bool
+    filters: Filters
 
     def rank(self) -> tuple[bool, int, int]:
         """The recording is original, has most of the standard leads, and is longest."""
@@ -86,7 +95,7 @@ def read_dicom(path: Path, *, unit: str | None = None, age_years: float | None =
             warnings.simplefilter("ignore")
             data, big_endian = _open(raw, label)
             groups = _groups(data, big_endian, unit, label)
-            signal, leads, fs_hz = _joined(groups, label)
+            signal, leads, fs_hz, filters = _joined(groups, label)
             moment = _recorded_at(data)
             found_age, found_sex = _age(data, moment), sex_letter(str(data.get("PatientSex") or ""))
     except RecordingError:
@@ -102,6 +111,7 @@ def read_dicom(path: Path, *, unit: str | None = None, age_years: float | None =
         age_years=found_age if age_years is None else age_years,
         sex=found_sex if sex is None else sex,
         recorded_at=moment.isoformat() if moment is not None else None,
+        filters=filters,
     )
 
 
@@ -151,7 +161,7 @@ def _group(item: Dataset, big_endian: bool, given: str | None, label: str) -> _G
     stored = np.frombuffer(content, dtype, count * samples).reshape(samples, count).T
     padding = item.get("WaveformPaddingValue")
     fill = np.frombuffer(bytes(padding), dtype, 1)[0] if padding and len(bytes(padding)) >= dtype.itemsize else None
-    rows, leads = [], []
+    rows, leads, filters = [], [], []
     for position, (channel, scale) in enumerate(zip(channels, scales, strict=True)):
         if scale is None:
             continue
@@ -159,10 +169,19 @@ def _group(item: Dataset, big_endian: bool, given: str | None, label: str) -> _G
         values = sign * (stored[position].astype(np.float64) * scale[0] + scale[1])
         rows.append(values if fill is None else np.where(stored[position] == fill, np.nan, values))
         leads.append(lead)
+        filters.append(_filters(channel))
     offset_ms = float(item.get("MultiplexGroupTimeOffset") or 0)
     derived = str(item.get("WaveformOriginality") or "").upper() == "DERIVED"
     averaged = derived or bool(_AVERAGED.search(str(item.get("MultiplexGroupLabel") or "")))
-    return _Group(np.stack(rows), tuple(leads), fs_hz, offset_ms / 1000 if np.isfinite(offset_ms) else 0.0, averaged)
+    offset_s = offset_ms / 1000 if np.isfinite(offset_ms) else 0.0
+    return _Group(np.stack(rows), tuple(leads), fs_hz, offset_s, averaged, most_filtered(filters))
+
+
+def _filters(channel: Dataset) -> Filters:
+    """Filter Low Frequency is the high-pass, Filter High Frequency the low-pass (C.10.9.1.4); they may be empty."""
+    names = ("FilterLowFrequency", "FilterHighFrequency", "NotchFilterFrequency")
+    high, low, notch = (None if (v := channel.get(name)) in (None, "") else float(v) for name in names)
+    return stated_filters(high, low, notch)
 
 
 def _scale(channel: Dataset, given: str | None, label: str) -> tuple[float, float] | None:
@@ -207,8 +226,8 @@ def _lead_text(channel: Dataset) -> str:
     return label or meaning
 
 
-def _joined(groups: list[_Group], label: str) -> tuple[NDArray[np.float64], list[str], float]:
-    """The recording out of its groups: the best one, and leads that only other original groups of its rate hold."""
+def _joined(groups: list[_Group], label: str) -> tuple[NDArray[np.float64], list[str], float, Filters]:
+    """The recording out of its groups: the best one, and leads that only other original groups of its rate hold; its filters."""
     best = max(groups, key=_Group.rank)
     parts: list[tuple[_Group, list[int]]] = [(best, list(range(len(best.leads))))]
     taken = set(best.leads)
@@ -231,7 +250,7 @@ def _joined(groups: list[_Group], label: str) -> tuple[NDArray[np.float64], list
             row[place : place + group.signal_mv.shape[1]] = group.signal_mv[i]
             rows.append(row)
             leads.append(group.leads[i])
-    return np.stack(rows), leads, best.fs_hz
+    return np.stack(rows), leads, best.fs_hz, most_filtered(group.filters for group, _ in parts)
 
 
 def _recorded_at(data: Dataset) -> dt.date | None:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.ecg import ECG, STANDARD_LEADS
+from encoders.ecg import ECG, STANDARD_LEADS, Filters
 from encoders.errors import RecordingError
-from encoders.readers.border import age_on, check_size, file_bytes, sex_letter
+from encoders.readers.border import age_on, check_size, file_bytes, most_filtered, sex_letter, stated_filters
 from encoders.readers.leads import MV_PER_UNIT, check_duration, finish, given_unit, lead_name, unit_name
 from encoders.readers.rates import at_one_rate
 
@@ -30,6 +30,8 @@ _ANNOTATIONS = b"EDF Annotations"
 _OTHER_KINDS = (
     "eeg", "eog", "emg", "erg", "ecog", "seeg", "eng", "ep", "meg", "mcg", "resp", "sao2", "pleth", "ref", "trigger", "status",
 )  # fmt: skip
+#: A time constant ("HP:3.0s") is no frequency.
+_PREFILTER = re.compile(r"\b(HP|LP|N)\s*[:=]?\s*(DC|NONE|OFF|\d{1,5}(?:[.,]\d{1,5})?)(?![\d.,]|\s*S)")
 _ECG_LABEL = re.compile(r"^(?:ecg|ekg)\b|^(?:ecg|ekg)[\dIVa_-]", re.IGNORECASE)
 
 
@@ -78,12 +80,13 @@ def read_edf(path: Path, *, unit: str | None = None, age_years: float | None = N
             edf = _open(raw)
             chosen = _ecg_signals(edf, layout, unit, label)
             check_size(len(chosen), layout.records * max(layout.samples[position] for *_, position in chosen), label)
-            rows, leads, rates = [], [], []
+            rows, leads, rates, filters = [], [], [], []
             for signal, lead, scale, position in chosen:
                 count = layout.records * layout.samples[position]
                 rows.append(_physical(signal, count, label) * scale)
                 rates.append(Fraction(layout.samples[position]) / layout.record_s)
                 leads.append(lead)
+                filters.append(_filters(signal.prefiltering))
             moment = _recorded_at(edf, raw)
             found_age, found_sex = _age_and_sex(edf, moment)
     except RecordingError:
@@ -102,6 +105,7 @@ def read_edf(path: Path, *, unit: str | None = None, age_years: float | None = N
         age_years=found_age if age_years is None else age_years,
         sex=found_sex if sex is None else sex,
         recorded_at=moment.isoformat() if moment is not None else None,
+        filters=most_filtered(filters),
     )
 
 
@@ -169,6 +173,14 @@ def _ecg_signals(edf: Edf, layout: _Layout, unit: str | None, label: str) -> lis
     if not found:
         raise RecordingError(f"{label} holds no ECG signal in volts; give an electrocardiogram in V, mV or uV.")
     return [entry[:4] for entry in found]
+
+
+def _filters(text: str) -> Filters:
+    """Prefiltering as EDF writes it: "HP:0.1Hz LP:75Hz N:50Hz" (EDF specification, note 3); "HP:DC" is none."""
+    found: dict[str, float] = {}
+    for key, value in _PREFILTER.findall(text.upper()):
+        found.setdefault(key, 0.0 if value in ("DC", "NONE", "OFF") else float(value.replace(",", ".")))
+    return stated_filters(found.get("HP"), found.get("LP"), found.get("N"))
 
 
 def _physical(signal: EdfSignal, count: int, label: str) -> NDArray[np.float64]:

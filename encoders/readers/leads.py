@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.ecg import ECG, STANDARD_LEADS
+from encoders.ecg import ECG, STANDARD_LEADS, Filters
 from encoders.errors import RecordingError
 from encoders.leadsets import with_limb_leads
 
-__all__ = ["MAX_DURATION_S", "MV_PER_UNIT", "check_duration", "finish", "given_unit", "lead_name", "settled_rate", "unit_name"]
+__all__ = [
+    "LONGEST_S",
+    "MAX_DURATION_S",
+    "MV_PER_UNIT",
+    "check_duration",
+    "distinct",
+    "finish",
+    "given_unit",
+    "lead_name",
+    "settled_rate",
+    "unit_name",
+]
 
 #: Longer recordings are Holter or monitor recordings, outside the intended use (resting 12-lead recordings).
 MAX_DURATION_S = 600.0
+#: Longest that is read at all: waves and intervals of each beat can be had of excerpts of Holter recordings too.
+LONGEST_S = 3600.0
 
 #: Shorter ones hold no heartbeat: what is left of a file that was cut off, or a mere sample of the format.
 MIN_DURATION_S = 0.5
@@ -35,7 +49,7 @@ _ACCEPTED = (
     r"C[BCFHLMRS][1-7]",  # bipolar chest leads, CM5 and its kin
     r"(E-?S|A-?S|A-?I)",  # EASI
     r"V[1-9]-V[1-9]|[LR][AL]-[LR][AL]",  # differences of two electrodes
-    r"(ECG|EKG|lead|ch|channel)[ _.-]?\d{0,2}",
+    r"(ECG|EKG|lead|ch|chan|channel|sig|signal)[ _.-]?\d{0,2}",
 )
 _KEPT = re.compile("|".join(f"(?:{pattern})" for pattern in _ACCEPTED), re.IGNORECASE)
 
@@ -64,6 +78,14 @@ def lead_name(text: str, position: int) -> tuple[str, float]:
     return (bare if _KEPT.fullmatch(bare) else f"ch{position + 1}"), 1.0
 
 
+def distinct(names: Sequence[str]) -> list[str]:
+    """The same names, a number behind each that stands there again: ``ECG``, ``ECG (2)``; the twelve standard ones stay."""
+    return [
+        name if name in STANDARD_LEADS or (before := names[:i].count(name)) == 0 else f"{name} ({before + 1})"
+        for i, name in enumerate(names)
+    ]
+
+
 def finish(
     signal_mv: NDArray[np.float64],
     leads: list[str],
@@ -74,12 +96,13 @@ def finish(
     age_years: float | None,
     sex: str | None,
     recorded_at: str | None = None,
+    filters: Filters | None = None,
 ) -> ECG:
     """The checked ``ECG`` of what a reader has read: (leads, samples) in mV.
 
-    Infinite values become NaN. Limb leads that are missing are computed where two are there (``encoders.leadsets``). Raises
-    RecordingError for an empty recording, one without a single value, or one shorter than ``MIN_DURATION_S`` or longer than
-    ``MAX_DURATION_S``. ``label`` names the file in messages.
+    Infinite values become NaN; names other than the standard ones may repeat (``distinct``). Limb leads that are
+    missing are computed where two are there (``encoders.leadsets``). Raises RecordingError for an empty recording, one without a
+    single value, or one shorter than ``MIN_DURATION_S`` or longer than ``LONGEST_S``. ``label`` names the file in messages.
     """
     if signal_mv.size == 0 or signal_mv.shape[1] < 2:
         raise RecordingError(f"{label} holds no samples; give a recording of at least some seconds.")
@@ -89,6 +112,7 @@ def finish(
     if seconds < MIN_DURATION_S:
         raise RecordingError(f"{label} is {seconds:.3g} s long; give a recording of at least some seconds.")
     check_duration(seconds, label)
+    leads = distinct(leads)
     repeated = sorted({name for name in leads if leads.count(name) > 1})
     if repeated:
         raise RecordingError(f"{label} holds lead {', '.join(repeated)} more than once; each lead may stand once.")
@@ -105,6 +129,7 @@ def finish(
         sex=sex,
         recorded_at=recorded_at,
         source=source,
+        filters=filters or Filters(),
     )
     return with_limb_leads(ecg)
 
@@ -132,11 +157,12 @@ def settled_rate(stated: float | None, given: float | None, label: str, slack: f
     return rate
 
 
-def check_duration(seconds: float, label: str) -> None:
-    """Raises RecordingError where a recording is longer than ``MAX_DURATION_S``."""
-    if seconds > MAX_DURATION_S:
+def check_duration(seconds: float, label: str, limit_s: float = LONGEST_S) -> None:
+    """Raises RecordingError where a recording is longer than ``limit_s``."""
+    if seconds > limit_s:
         long = f"{seconds / 60:.1f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
         raise RecordingError(
-            f"{label} is {long} long; resting recordings of up to {MAX_DURATION_S / 60:.0f} minutes are accepted, Holter and "
-            "monitor recordings are not: cut out the part of interest."
+            f"{label} is {long} long; resting recordings of up to {MAX_DURATION_S / 60:.0f} minutes are accepted (up to "
+            f"{LONGEST_S / 60:.0f} minutes by measure, delineate and check), Holter and monitor recordings are not: cut out the "
+            "part of interest."
         )

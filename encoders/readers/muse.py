@@ -15,9 +15,9 @@ from xml.etree.ElementTree import Element
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.ecg import ECG
+from encoders.ecg import ECG, Filters
 from encoders.errors import RecordingError
-from encoders.readers.border import age_on, check_size, known_age, sex_letter
+from encoders.readers.border import age_on, check_size, known_age, sex_letter, stated_filters
 from encoders.readers.leads import MV_PER_UNIT, check_duration, finish, lead_name, unit_name
 from encoders.readers.xml import base64_bytes, clock_of, day_of, iso_time, number, parse_xml, root_name, text_of
 
@@ -63,7 +63,7 @@ def read_muse(path: Path, *, age_years: float | None = None, sex: str | None = N
         np.stack(rows), leads, fs_hz, label=label, source="muse",
         age_years=age_years if age_years is not None else age if age is not None else _stated_age(root),
         sex=sex or sex_letter(text_of(root, "PatientDemographics/Gender")),
-        recorded_at=iso_time(day, clock_of(text_of(root, "TestDemographics/AcquisitionTime"))),
+        recorded_at=iso_time(day, clock_of(text_of(root, "TestDemographics/AcquisitionTime"))), filters=_filters(waveform),
     )  # fmt: skip
 
 
@@ -80,6 +80,13 @@ def _rate(waveform: Element, label: str) -> float:
     if base is None or exponent is None or not -6 <= exponent <= 6 or not 0 < base * 10.0**exponent < 1e5:
         raise RecordingError(f"{label} states no valid sampling rate (SampleBase, SampleExponent); export the recording again.")
     return float(base * 10.0**exponent)
+
+
+def _filters(waveform: Element) -> Filters:
+    """``HighPassFilter`` is written in hundredths of a hertz (16 is 0.16 Hz; recalled), the others in hertz; NONE is none."""
+    stated = [text_of(waveform, name) for name in ("HighPassFilter", "LowPassFilter", "ACFilter")]
+    high, low, mains = (0.0 if text.upper() in ("NONE", "OFF") else number(text) for text in stated)
+    return stated_filters(high / 100 if high is not None and high >= 1 else high, low, mains)
 
 
 def _samples(node: Element, name: str, label: str, fs_hz: float) -> NDArray[np.float64]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from encoders.readers.leads import lead_name
+from encoders.ecg import STANDARD_LEADS
+from encoders.readers.leads import distinct, lead_name
+from encoders.readers.watch import is_watch
 
 __all__ = ["names_in_file"]
 
@@ -16,8 +18,9 @@ _UNIT = re.compile(r"[\s_/]*[\[(]?\s*(?:mV|uV|µV|μV|nV|V)\s*[\])]?$", re.IGNOR
 def names_in_file(path: str | Path) -> dict[str, str]:
     """Standard spelling to the file's own, e.g. {"aVR": "avr"}, of a WFDB header, an EDF file or a table; else empty.
 
-    Only leads that the file holds are there (derived limb leads are not), and only names that ``lead_name``
-    keeps, so that nothing else of a header gets out. Never raises: a file that cannot be read names nothing.
+    Only leads that the file holds are there (derived limb leads are not); what ``lead_name`` does not keep stands
+    there as ``ch1``, ``ch2`` …, so that nothing else of a header gets out. Never raises: a file that cannot be
+    read names nothing.
     """
     path = Path(path)
     header = path if path.suffix.lower() == ".hea" else path.with_suffix(".hea")
@@ -33,11 +36,17 @@ def names_in_file(path: str | Path) -> dict[str, str]:
     except (OSError, ValueError):
         return {}
     out: dict[str, str] = {}
-    for position, word in enumerate(words):
-        standard, sign = lead_name(word, position)
-        if standard != f"ch{position + 1}" and sign > 0:
-            out.setdefault(standard, word.strip())
+    names = [lead_name(word, position) for position, word in enumerate(words)]
+    numbered = distinct([name for name, _ in names])
+    for word, (standard, sign), own in zip(words, names, numbered, strict=True):
+        if sign > 0:
+            # A name that is not kept, or that stands there twice, is called as the reader calls it.
+            out.setdefault(own, word.strip() if own == standard and _same(word, standard) else own)
     return out
+
+
+def _same(word: str, standard: str) -> bool:
+    return standard in STANDARD_LEADS or word.strip() == standard
 
 
 def _wfdb(text: str) -> list[str]:
@@ -55,7 +64,7 @@ def _edf(head: bytes) -> list[str]:
 
 def _table(head: bytes) -> list[str]:
     """The first row's cells, without units."""
-    if b"\x00" in head or head.lstrip()[:1] == b"<":
+    if b"\x00" in head or head.lstrip()[:1] == b"<" or is_watch(head):
         return []
     lines = head.decode("utf-8-sig", "replace").splitlines()
     if not lines:

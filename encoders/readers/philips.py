@@ -21,9 +21,9 @@ from xml.etree.ElementTree import Element
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.ecg import ECG, LIMB_LEADS, STANDARD_LEADS
+from encoders.ecg import ECG, LIMB_LEADS, STANDARD_LEADS, Filters
 from encoders.errors import RecordingError
-from encoders.readers.border import age_on, check_size, known_age, sex_letter
+from encoders.readers.border import age_on, check_size, known_age, sex_letter, stated_filters
 from encoders.readers.leads import check_duration, finish, lead_name
 from encoders.readers.xml import base64_bytes, clock_of, day_of, iso_time, number, parse_xml, root_name, text_of
 
@@ -73,8 +73,19 @@ def read_philips(path: Path, *, age_years: float | None = None, sex: str | None 
         samples * (np.array(signs)[:, None] * microvolts / 1000), list(names), fs_hz, label=label, source="philips",
         age_years=known if age_years is None else age_years,
         sex=sex or sex_letter(text_of(root, "patient/generalpatientdata/sex")),
-        recorded_at=iso_time(day, clock),
+        recorded_at=iso_time(day, clock), filters=_filters(signal),
     )  # fmt: skip
+
+
+def _filters(signal: Element) -> Filters:
+    """Those of the stored signal; ``reportbandwidth`` is only what the printed report was smoothed with.
+
+    1.03 writes ``signalbandwidth`` as "0.05-150"; 1.04 has elements of their own, and the mains' frequency beside a flag.
+    """
+    low, _, high = text_of(signal, "signalbandwidth").partition("-")
+    flag, mains = text_of(signal, "notchfiltered").lower(), text_of(signal, "notchfilterfreqs").split()
+    notch = {"false": 0.0, "true": number(mains[0] if mains else text_of(signal, "acsetting"))}.get(flag)
+    return stated_filters(number(text_of(signal, "hipass") or low), number(text_of(signal, "lowpass") or high), notch)
 
 
 def _names(node: Element, signal: Element, label: str) -> list[str]:

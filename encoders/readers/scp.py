@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.ecg import ECG
+from encoders.ecg import ECG, Filters
 from encoders.errors import RecordingError
-from encoders.readers.border import age_on, check_size, file_bytes, known_age
+from encoders.readers.border import age_on, check_size, file_bytes, known_age, stated_filters
 from encoders.readers.leads import MV_PER_UNIT, check_duration, finish, lead_name
 from encoders.readers.scp_huffman import Code, decode, parse_tables
 from encoders.readers.scp_restore import Beat, add_reference_beats, restore_full_rate, stored_count
@@ -41,6 +41,8 @@ _LEADS = {
 #: Units of the age (section 1, tag 4) in years; 0 is "unspecified".
 _AGE_UNITS = {1: 1.0, 2: 1 / 12, 3: 7 / 365.25, 4: 1 / 365.25, 5: 1 / 8766}
 _SEXES = {1: "M", 2: "F"}
+#: All that is looked at of section 1: age, birth date, sex, day and time of the recording, filters.
+_WANTED_TAGS = frozenset((4, 5, 8, 25, 26, 27, 28, 29))
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,8 @@ def read_scp(path: Path, *, age_years: float | None = None, sex: str | None = No
     tables = parse_tables(sections[2], label) if 2 in sections else ()
     signal_mv, fs_hz = _signal(sections, leads, subtracted, tables, label)
     names = [lead_name(_LEADS.get(lead.number, ""), i) for i, lead in enumerate(leads)]
-    found_age, found_sex, moment = _person(sections.get(1, b""))
+    tags = _tags(sections.get(1, b""))
+    found_age, found_sex, moment = _person(tags)
     return finish(
         signal_mv * np.array([[sign] for _, sign in names]),
         [name for name, _ in names],
@@ -111,6 +114,7 @@ def read_scp(path: Path, *, age_years: float | None = None, sex: str | None = No
         age_years=found_age if age_years is None else age_years,
         sex=found_sex if sex is None else sex,
         recorded_at=moment,
+        filters=_filters(tags),
     )
 
 
@@ -262,8 +266,8 @@ def _rate(interval_us: int) -> float:
     return float(whole) if round(1e6 / whole) == interval_us else 1e6 / interval_us
 
 
-def _person(body: bytes) -> tuple[float | None, str | None, str | None]:
-    """Age in years, sex and ISO time of the recording out of section 1 (tag, length, value); nothing else is looked at.
+def _tags(body: bytes) -> dict[int, bytes]:
+    """Values of section 1 by their tag (tag, length, value); only those of ``_WANTED_TAGS``.
 
     Nothing is taken from a section whose lengths do not add up, as a name could then be read for an age.
     """
@@ -272,9 +276,25 @@ def _person(body: bytes) -> tuple[float | None, str | None, str | None]:
     while at + 3 <= len(body) and body[at] != 255:
         length = int.from_bytes(body[at + 1 : at + 3], "little")
         if at + 3 + length > len(body):
-            return None, None, None
-        tags.setdefault(body[at], body[at + 3 : at + 3 + length])
+            return {}
+        if body[at] in _WANTED_TAGS:
+            tags.setdefault(body[at], body[at + 3 : at + 3 + length])
         at += 3 + length
+    return tags
+
+
+def _filters(tags: dict[int, bytes]) -> Filters:
+    """Baseline filter in hundredths of a hertz (tag 27), low-pass in hertz (28), notches as bits (29: 1 is 60 Hz, 2 is 50 Hz).
+
+    A cut-off of 0 says nothing: converters write it where the original states a filter.
+    """
+    high, low, bits = (int.from_bytes(tags[n][:2], "little") if tags.get(n) else None for n in (27, 28, 29))
+    notch = None if bits is None else 60.0 if bits & 1 else 50.0 if bits & 2 else 0.0
+    return stated_filters(high / 100 if high else None, low or None, notch)
+
+
+def _person(tags: dict[int, bytes]) -> tuple[float | None, str | None, str | None]:
+    """Age in years, sex and ISO time of the recording."""
     born, day = _date(tags.get(5, b"")), _date(tags.get(25, b""))
     age = age_on(born, day)
     stated = tags.get(4, b"")

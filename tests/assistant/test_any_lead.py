@@ -25,6 +25,8 @@ from encoders.leadsets import LEAD_SETS, lead_set_of
 from encoders.measurements import MEASUREMENT_NAMES
 from encoders.vocabulary import CODES, STATEMENTS, codes_in
 from retrieval.case import Case
+from retrieval.library import Found
+from retrieval.neighbours import neighbours_say
 from ui import cli
 from ui.demo import demo
 
@@ -50,10 +52,14 @@ class Told:
         assert len(names) == len(ecgs)
         return [Encoding(self.p, self.p, unit, np.zeros((16, 256), np.float32), name) for name in names]
 
+    def with_measurements(self, encoding: Encoding, *_: object) -> Encoding:
+        return encoding
+
 
 class Shelf:
-    def search(self, embedding: np.ndarray, k: int, exclude_patient: str | None = None) -> tuple[Case, ...]:
-        return tuple(Case(str(i), 0.9, 60, "F", {"SR": 0.0}) for i in range(k))
+    def find(self, *, embedding: np.ndarray, k: int, patient: str | None, content_hash: str) -> Found:
+        cases = tuple(Case(str(i), 0.9, 60, "F", {"SR": 0.0}) for i in range(k))
+        return Found(cases, neighbours=neighbours_say(cases * 10, {"SR": 0.7}, 1000))
 
     def nearest_distance(self, embeddings: np.ndarray) -> np.ndarray:
         return np.full(len(embeddings), 0.05, np.float32)
@@ -212,6 +218,7 @@ def test_commands_take_a_single_lead(capsys: pytest.CaptureFixture[str], tmp_pat
 
     monkeypatch.setattr(Assistant, "language", Silent())
     document = json.loads(run("report", "demo:normal", "--json", "--plot", str(tmp_path / "paper.svg")))
+    assert document["neighbours"] == [] and len(document["cases"]) == 10  # the bounds hold for twelve leads alone
     assert document["lead_set"] == "I" and (tmp_path / "paper.svg").read_text().count(">I<") == 1
     states = {f["code"]: f["state"] for f in document["findings"]}
     assert {states[c] for c in BLIND if c != "NORM"} == {UNDETERMINED} and states["NORM"] in (UNDETERMINED, ABSENT)

@@ -14,6 +14,7 @@ import pytest
 
 from assistant.answer import Answer
 from assistant.assistant import Assistant
+from assistant.check import check
 from assistant.decide import Decision, fit_decision
 from assistant.evidence import ABSENT, PRESENT, UNDETERMINED
 from assistant.report import Draft, Referral
@@ -22,6 +23,8 @@ from encoders.encode import Encoding
 from encoders.errors import QueryError
 from encoders.vocabulary import CODES
 from retrieval.case import Case
+from retrieval.library import Found
+from retrieval.neighbours import Agreement, neighbours_say
 from ui.demo import resolve
 
 N = len(CODES)
@@ -42,15 +45,24 @@ class FakeEncoder:
         unit = np.eye(1, 256, dtype=np.float32)[0]
         return [Encoding(self.probabilities, self.probabilities, unit, np.zeros((16, 256), np.float32)) for _ in ecgs]
 
+    def with_measurements(self, encoding: Encoding, *_: object) -> Encoding:
+        return encoding
+
 
 @dataclass
 class FakeLibrary:
     distance: float = 0.05
     left_out: list[str | None] = field(default_factory=list)
 
-    def search(self, embedding: np.ndarray, k: int, exclude_patient: str | None = None) -> tuple[Case, ...]:
-        self.left_out.append(exclude_patient)
-        return tuple(Case(str(i), 0.9, 60, "F", {"SR": 0.0}) for i in range(k))
+    say: tuple[Agreement, ...] = ()
+
+    def find(self, *, embedding: np.ndarray, k: int, patient: str | None, content_hash: str) -> Found:
+        assert len(content_hash) == 64
+        self.left_out.append(patient)
+        return Found(tuple(Case(str(i), 0.9, 60, "F", {"SR": 0.0}) for i in range(k)), 2, 1, neighbours=self.say)
+
+    def neighbours(self, embedding: np.ndarray, *, patient: str | None, content_hash: str) -> tuple[Agreement, ...]:
+        return self.say
 
     def nearest_distance(self, embeddings: np.ndarray) -> np.ndarray:
         return np.full(len(embeddings), self.distance, np.float32)
@@ -128,6 +140,34 @@ def test_a_clear_recording_is_drafted_in_the_models_words(decision: Decision, no
     assert made.report.checker["dropped"] == 0
     assert len(made.evidence.cases) == 10
     json.dumps(made.to_json(), allow_nan=False)
+
+
+def test_similar_cases_are_heard_and_never_called_absent_against_them(decision: Decision, normal: ECG) -> None:
+    def say(code: str, listed: int) -> tuple[Agreement, ...]:
+        cases = [Case(str(i), 0.9, statements={"SR": 0.0} | ({code: 0.0} if i < listed else {})) for i in range(50)]
+        return neighbours_say(cases, {code: 0.05, "SR": 0.8}, 17_000)
+
+    reader = assistant(decision, "Sinus rhythm. No left anterior fascicular block.", SR=0.98)
+    reader.library.say = say("LAFB", 20)
+    made = reader.report(normal)
+    document, text = made.to_json(), " ".join(made.to_text().split())
+    assert made.evidence.finding("LAFB").state == UNDETERMINED
+    assert "No left anterior fascicular block" not in text
+    assert "Left anterior fascicular block cannot be judged." in {line["text"] for line in document["sections"]["conduction"]}
+    said = [line for line in document["sections"]["conduction"] if line["evidence"] == ["N:LAFB"]]
+    assert len(said) == 1 and "speak against the absence" in said[0]["text"] and check(said[0]["text"], made.evidence).supported
+    assert {"id": "N:LAFB", "listed": 20, "asked": 50, "expected": 2.5}.items() <= document["neighbours"][1].items()
+    assert document["left_out"] == {"own": 2, "duplicates": 1} and "Left out: 2 of this patient's own" in text
+    assert "listed by 20 of 50 similar cases, 2.5 by chance [N:LAFB]" in text
+    asked = reader.ask(normal, "Is there a left anterior fascicular block?")
+    assert isinstance(asked, Referral) and asked.values == ("cannot be judged",)
+    # Without cases, or with fewer leads, nothing changes.
+    assert reader.report(normal, k=0).evidence.finding("LAFB").state == ABSENT
+    assert reader.report(normal, k=0).evidence.neighbours == ()
+    # Another library is searched for cases; the one whose bounds are known is heard.
+    reader.known = FakeLibrary(say=say("LVH", 20))
+    other = reader.analyse(normal)
+    assert other.finding("LAFB").state == ABSENT and other.finding("LVH").against == ("N:LVH",)
 
 
 def test_unsupported_sentences_never_reach_the_reader(decision: Decision, normal: ECG) -> None:

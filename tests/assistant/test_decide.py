@@ -16,6 +16,7 @@ from assistant.decide import (
     Decision,
     critical_remarks,
     fit_decision,
+    heard,
     refer_many,
     referral_reasons,
     settle,
@@ -31,6 +32,8 @@ from encoders.leadsets import LEAD_SETS
 from encoders.measurements import MEASUREMENT_NAMES, Measurement, Measurements
 from encoders.quality import Quality
 from encoders.vocabulary import CODES, STATEMENTS
+from retrieval.case import Case
+from retrieval.neighbours import Agreement, neighbours_say
 
 N = len(CODES)
 COLUMN = {code: i for i, code in enumerate(CODES)}
@@ -159,6 +162,71 @@ def test_nothing_is_settled_on_what_is_unlike_anything_known(thresholds: Thresho
     assert {f.state for f in findings} <= {UNDETERMINED, NOT_ASSESSED}
 
 
+def cases_say(code: str, listed: int, asked: int = 50, similarity: float = 0.9) -> tuple[Agreement, ...]:
+    """What ``asked`` cases say, all equally near, of which ``listed`` list the statement and all list sinus rhythm."""
+    cases = [Case(str(i), similarity, statements={"SR": 0.0} | ({code: 0.0} if i < listed else {})) for i in range(asked)]
+    return neighbours_say(cases, {code: 0.05, "SR": 0.8}, 17_000)
+
+
+def heeding(thresholds: Thresholds, p: np.ndarray, say: tuple[Agreement, ...], quality: Quality = GOOD) -> Evidence:
+    findings, conflicts = states(p, measurements(), thresholds, 60, "F", quality, neighbours=say)
+    return Evidence(quality, measurements(), findings, (), conflicts, 60, "F", neighbours=heard(say, findings))
+
+
+def test_what_similar_cases_list_is_not_called_absent(thresholds: Thresholds) -> None:
+    p = probabilities(SR=0.97)
+    before, after = evidence(thresholds, p), heeding(thresholds, p, cases_say("LAFB", 20))
+    assert before.finding("LAFB").state == ABSENT
+    doubted = after.finding("LAFB")
+    assert doubted.state == UNDETERMINED and doubted.against == ("N:LAFB",) and "20 of the 50" in doubted.reason
+    assert doubted.to_json()["against"] == ["N:LAFB"]
+    changed = {f.code for f, old in zip(after.findings, before.findings, strict=True) if f.state != old.state}
+    assert changed == {"LAFB"}, "nothing else moves, and nothing is stated for it"
+    assert [ids for _, ids in after.doubts()] == [("N:LAFB",)]
+    assert kinds(after, thresholds) == kinds(before, thresholds) == []
+    # Few, far, or out-of-place cases change nothing.
+    for say in (cases_say("LAFB", 3), cases_say("LAFB", 2, 4), cases_say("LAFB", 40, similarity=0.5), ()):
+        assert heeding(thresholds, p, say).findings == before.findings
+    swapped = Quality("limited", 0.6, ("The arm electrodes look swapped.",), ("arm_swap_suspected",))
+    assert not any(f.against for f in heeding(thresholds, p, cases_say("LAFB", 20), swapped).findings)
+
+
+def test_a_present_finding_stays_present_and_is_marked(thresholds: Thresholds) -> None:
+    marked = heeding(thresholds, probabilities(SR=0.97, LAFB=0.95), cases_say("LAFB", 20))
+    finding = marked.finding("LAFB")
+    assert finding.state == PRESENT and finding.against == ("N:LAFB",)
+    assert "less than usual: 20 of the 50" in finding.reason and "stated from 0.90" in finding.reason
+    assert "bear out" in marked.doubts()[0][0]
+    none = heeding(thresholds, probabilities(SR=0.97, LAFB=0.95), cases_say("LAFB", 48))
+    assert none.finding("LAFB").against == () and none.doubts() == ()
+
+
+def test_only_what_is_listed_or_stated_is_evidence(thresholds: Thresholds) -> None:
+    found = heeding(thresholds, probabilities(AFIB=0.95), cases_say("LAFB", 2))
+    assert {one.id for one in found.neighbours} == {"N:SR", "N:LAFB", "N:AFIB"}
+    assert {one["id"] for one in found.to_json()["neighbours"]} == {"N:SR", "N:LAFB", "N:AFIB"}
+
+
+def test_a_critical_statement_that_similar_cases_list_cannot_be_excluded(thresholds: Thresholds) -> None:
+    p = probabilities(SR=0.97)
+    code = "3AVB"  # as if there were cases enough to call it absent
+    thresholds = replace(thresholds, absent=np.full(N, 0.1), alert=np.full(N, 0.1), absent_basis=("alone",) * N)
+    assert kinds(evidence(thresholds, p), thresholds) == []
+    found = heeding(thresholds, p, cases_say(code, 20))
+    assert kinds(found, thresholds) == ["critical"] and found.finding(code) in found.pressing()
+    (remark,) = critical_remarks(found, thresholds)
+    assert remark.state == "cannot exclude" and remark.evidence == (f"F:{code}", f"N:{code}")
+    listed = np.array([[c == code for c in CODES]])
+    settled = settle(p[None], Measured.of(np.full((1, len(MEASUREMENT_NAMES)), np.nan), ["F"]), thresholds, listed)
+    assert refer_many(settled, p[None], thresholds)["critical"].tolist() == [True]
+    assert settled.heeded.sum() == 1
+
+
+def test_urgent_statements_that_similar_cases_list_stand_in_the_impression(thresholds: Thresholds) -> None:
+    found = heeding(thresholds, probabilities(SR=0.97), cases_say("IMI", 20))
+    assert [f.code for f in found.pressing()] == ["IMI"]
+
+
 def test_arrays_and_single_recordings_agree(thresholds: Thresholds) -> None:
     rng = np.random.default_rng(1)
     p = rng.beta(0.15, 0.8, (150, N)).astype(np.float32)
@@ -262,3 +330,10 @@ def test_cross_fit_counts_what_it_says() -> None:
     assert low < report["stated"]["precision"] < high
     assert report["by_group"]["women"]["recordings"] + report["by_group"]["men"]["recordings"] == n
     json.dumps(report)
+    listed = rng.random((n, N)) < 0.2
+    heeded = cross_fit_report(labels, p, np.arange(n) // 2, table, logits=False, ages=ages, listed=listed)
+    moved = heeded["not_absent_for_similar_cases"]
+    assert moved["findings"] > moved["recordings"] > 0 and heeded["stated"] == report["stated"]
+    for kind in ("other", "critical"):
+        assert heeded["absent"][kind]["called_absent"] <= report["absent"][kind]["called_absent"]
+    assert report["not_absent_for_similar_cases"]["findings"] == 0

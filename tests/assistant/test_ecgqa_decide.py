@@ -11,15 +11,20 @@ import pytest
 
 import assistant
 from assistant.ecgqa.asked import Asked, Target
+from assistant.ecgqa.benchmark import Item
 from assistant.ecgqa.decide import Rule, decide
 from assistant.ecgqa.features import FEATURE_COUNT, axis_signs, signal_features
 from assistant.ecgqa.heads import CARD, WEIGHTS, Heads
 from assistant.ecgqa.known import Known
 from assistant.ecgqa.outputs import OUTPUTS
 from assistant.ecgqa.said import said
-from assistant.ecgqa.sets import SetTable
-from assistant.ecgqa.values import VALUES
+from assistant.ecgqa.sets import BASE, FIELDS, SCORES, SetTable, rows_of, written
+from assistant.ecgqa.templates import TEMPLATES
+from assistant.ecgqa.train import failures
+from assistant.ecgqa.truth import Truth
+from assistant.ecgqa.values import EXTRAS, FAMILIES, NAME_OF, VALUES
 from encoders.errors import ArtefactError
+from encoders.vocabulary import CODES
 
 SHIPPED = Path(assistant.__file__).with_name("weights")
 HASH = json.loads((SHIPPED / CARD).read_text("utf-8"))["encoder"]
@@ -105,20 +110,67 @@ def test_weights_of_another_encoder_or_damaged_are_refused(tmp_path: Path) -> No
 
 
 def test_a_rule_comes_from_the_card(heads: Heads) -> None:
-    assert Rule.of(heads) == Rule(**heads.card["rule"]) and (SHIPPED / WEIGHTS).stat().st_size < 300_000
+    held = heads.card["rule"]
+    assert Rule.of(heads) == Rule(**{**held, "apart": tuple(held["apart"])}) != Rule()
+    assert (SHIPPED / WEIGHTS).stat().st_size < 700_000
 
 
-def test_sets_that_were_written_go_before_sets_that_never_were() -> None:
-    table = SetTable.of([frozenset({"SR", "NORM"})] * 6 + [frozenset({"AFIB"})] * 3 + [frozenset({"SR", "AFIB"})])
-    back = SetTable.unpacked(table.packed(), table.counts)
-    assert (back.members == table.members).all()
-    p = np.full(71, 0.01)
-    from encoders.vocabulary import CODES
+def _truth(*codes: str, **more: object) -> Truth:
+    return Truth(sure=frozenset(codes), unsure=frozenset(), **more)  # type: ignore[arg-type]
 
-    p[[CODES.index("SR"), CODES.index("NORM")]] = 0.9
-    likely = table.likely(p, np.full(71, 0.05), 0.5, 5)
-    assert likely.sets[0] == {"SR", "NORM"} and likely.p.sum() == pytest.approx(1.0)
-    assert frozenset({"SR", "AFIB"}) not in likely.sets
+
+def test_sets_that_were_written_are_the_candidates() -> None:
+    truths = [_truth("SR", "LVH")] * 6 + [_truth("AFIB")] * 3 + [_truth("SR", "AFIB")]
+    members = written(truths, "all")
+    names = [frozenset(np.asarray(FIELDS["all"], object)[row]) for row in members]
+    assert names[0] == {NAME_OF["SR"], NAME_OF["LVH"]} and frozenset() in names
+    assert frozenset({NAME_OF["SR"], NAME_OF["AFIB"]}) not in names  # written once only
+    assert all(frozenset({name}) in names for name in FIELDS["all"])
+    assert rows_of(truths, "all", members).tolist() == [0] * 6 + [1] * 3 + [-1]
+    assert rows_of([_truth()], "numeric_feature", written([], "numeric_feature")).tolist() == [-1]
+
+
+def test_a_set_s_probability_is_a_softmax_over_the_sets() -> None:
+    members = np.array([[False, False], [True, False], [True, True]])
+    table = SetTable(members, np.array([0.0, -1.0, 1.0], np.float32))
+    likely = table.likely(np.array([0.5, 0.25]), 2)
+    z = np.exp([0.0, -0.5, 1.75])
+    assert np.exp(table.log_p(np.array([0.5, 0.25]))) == pytest.approx(z / z.sum())
+    assert likely.sets.tolist() == [[True, True], [False, False]] and likely.p.sum() == pytest.approx(1.0)
+
+
+def test_scores_cover_every_field_and_start_from_the_statements() -> None:
+    stops = [SCORES[field].stop - SCORES[field].start for field in FIELDS]
+    assert stops == [len(names) for names in FIELDS.values()] and sum(stops) == len(BASE)
+    first = SCORES["rhythm"].start
+    assert CODES[BASE[first]] == FAMILIES["rhythm"][0] and (BASE[SCORES["noise"]] == -1).all()
+
+
+def test_lists_go_by_whole_sets(heads: Heads) -> None:
+    table = SetTable(np.array([[False] * 3, [True, True, False], [False, False, True]]), np.array([0.0, 3.0, 0.0], np.float32))
+    own = Heads(heads.arrays, heads.prior, heads.card, {**heads.tables, "extra_systole": table})
+    known = _known(own, **{f"extra:{name}": 0.5 for name in EXTRAS})
+    asked = Asked("query", "extra_systole")
+    assert set(decide(asked, [known], own, Rule()).values) == set(EXTRAS[:2])
+    apart = decide(asked, [known], own, Rule(apart=("extra_systole",)))
+    assert set(apart.values) != set(EXTRAS[:2])
+    assert decide(asked, [known], own, Rule(), allowed=EXTRAS[2:]).values == (EXTRAS[2],)
+
+
+def test_failures_are_told_by_kind_with_ids_and_without_wordings() -> None:
+    template = TEMPLATES[9]
+    item = Item("1", template, "?", template.form, (17,), frozenset({"sinus rhythm"}))
+    found = failures([item, item], [frozenset({"sinus rhythm"}), frozenset({"atrial fibrillation"})])
+    group = found["one/query/scp_code"]
+    assert (group["wrong"], group["of"]) == (1, 2) and group["missed_most"] == [("sinus rhythm", 1)]
+    assert group["examples"][0]["ecg_ids"] == [17] and "question" not in group["examples"][0]
+
+
+def test_the_card_holds_figures_and_failures(heads: Heads) -> None:
+    figures = heads.card["exact_match"]
+    assert figures["fold 8, chosen on"]["verify"] > 0.8 and figures["fold 9, reported"]["choose"] > 0.68
+    assert figures["fold 9, reported"]["query"] > 0.38
+    assert all({"wrong", "of", "examples"} <= group.keys() for group in heads.card["failures_fold9"].values())
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan, 5.0, 1e6])

@@ -21,9 +21,9 @@ from assistant.question import (
     understand_by_rules,
 )
 from assistant.scope import INTENDED_USE, REASONS, TOPICS, reason_for
-from assistant.scope_fit import KIN, fit, read_sections, rows
+from assistant.scope_fit import KIN, Row, by_threshold, failures, fit, read_sections, rows
 from assistant.scope_model import CARD, CLASSES, FEATURES, TRAITS, WEIGHTS, Judgement, ScopeModel, frame
-from assistant.understanding import combined, traits, understand
+from assistant.understanding import DECLINE_FROM, combined, traits, understand
 from encoders.errors import ArtefactError
 from encoders.measurements import MEASUREMENT_NAMES
 from encoders.readers import read
@@ -251,12 +251,35 @@ def test_questions_that_a_stranger_wrote_are_mostly_understood(encoder):
     blind = json.loads(Path(__file__).with_name("blind_questions.json").read_text(encoding="utf-8"))
     beyond = [understand(row["q"], encoder=encoder).intent for row in blind["out_of_scope"]]
     within = [understand(row["q"], encoder=encoder).intent for row in blind["in_scope"]]
-    assert np.mean([i == "out_of_scope" for i in beyond]) >= 0.87
-    assert np.mean([i in DECLINED for i in beyond]) >= 0.90
+    assert np.mean([i == "out_of_scope" for i in beyond]) >= 0.90
+    assert np.mean([i in DECLINED for i in beyond]) >= 0.92
     assert np.mean([i == "out_of_scope" for i in within]) <= 0.04
-    assert np.mean([i == row["intent"] for i, row in zip(within, blind["in_scope"], strict=True)]) >= 0.8
+    assert np.mean([i == row["intent"] for i, row in zip(within, blind["in_scope"], strict=True)]) >= 0.82
     pure = [understand(text, encoder=encoder).intent for text in blind["injection_pure"]]
     assert np.mean([i in DECLINED for i in pure]) >= 0.95
+
+
+def test_trust_in_a_lead_stays_a_question_of_quality_with_the_judge(encoder):
+    for text in ("Could the signal be trusted in V3?", "is V3 noisy?", "how good is the signal in aVL"):
+        assert understand(text, encoder=encoder).intent == "quality", text
+
+
+def test_the_judge_s_card_tells_the_bound_it_declines_from_and_where_it_fails():
+    card = json.loads(CARD.read_text(encoding="utf-8"))
+    assert card["decline_from"] == DECLINE_FROM and f"{DECLINE_FROM:.2f}" in card["by_threshold"]
+    rates = [card["by_threshold"][bound] for bound in sorted(card["by_threshold"])]
+    assert rates[0]["declined"] > rates[-1]["declined"] and rates[0]["in_scope_declined"] > rates[-1]["in_scope_declined"]
+    assert all(group["wrong"] <= group["of"] and group["examples"] for group in card["failures"].values())
+
+
+def test_failures_count_what_is_answered_out_of_scope_and_declined_in_scope():
+    held = (Row("which dose?", "out:treatment", "a"), Row("is there AF?", "verify", "b"), Row("hm", "unclear", "c"))
+    p = np.zeros((3, len(CLASSES)), np.float32)
+    p[0, CLASSES.index("verify")] = p[1, CLASSES.index("out:prognosis")] = p[2, CLASSES.index("unclear")] = 1.0
+    found = failures(held, p)
+    assert found["verify"]["wrong"] == found["verify"]["of"] == 1 and found["verify"]["taken_for"] == {"out_of_scope": 1}
+    assert "unclear" not in found
+    assert by_threshold(held, p)["0.50"]["in_scope_declined"] == 1.0
 
 
 def test_the_sentence_model_types_what_rules_leave_open(encoder):
@@ -333,7 +356,7 @@ def test_a_fit_learns_and_repeats():
     labels = ["verify", "out:treatment", "unclear"] * 20
     for i, label in enumerate(labels):
         x[i, ("verify", "out:treatment", "unclear").index(label)] = 20.0
-    first, second = fit(x, labels, hidden=8, epochs=150), fit(x, labels, hidden=8, epochs=150)
+    first, second = fit(x, labels, hidden=32, epochs=150), fit(x, labels, hidden=32, epochs=150)
     p = first.probabilities(x)
     assert [CLASSES[k] for k in p.argmax(axis=1)] == labels and np.allclose(p.sum(axis=1), 1, atol=1e-5)
     assert np.array_equal(first.hidden, second.hidden)

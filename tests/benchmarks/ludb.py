@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from scipy.signal import resample_poly
 
-from encoders.delineate import Delineation, delineate
+from encoders.delineate import Delineation, delineate, without_fibrillation_p
 from encoders.ecg import ECG, STANDARD_LEADS
 from encoders.ludb import Annotated, LeadMarks, load_ludb
 from encoders.measure import measure_delineation
@@ -138,9 +138,9 @@ def lead_marks(found: Delineation | None, leads: tuple[str, ...]) -> list[Marks]
     empty = {wave: np.zeros((0, 3)) for wave in WAVES}
     if found is None:
         return [dict(empty) for _ in leads]
-    out = []
+    shown, out = without_fibrillation_p(found), []
     for name in leads:
-        rows = [w for w in found.fiducials.waves if w.lead == name]
+        rows = [w for w in shown.waves if w.lead == name]
         out.append({k: np.array([(w.onset, w.peak, w.offset) for w in rows if w.wave == k]).reshape(-1, 3) for k in WAVES})
     return out
 

@@ -344,4 +344,7 @@ def _judged(got: ECG) -> Attempt:
         return Attempt("failed", f"an ECG at {got.fs_hz} Hz of {got.duration_s} s, age {got.age_years}")
     if any(len(name) > 40 or not name.isprintable() for name in got.leads):
         return Attempt("failed", "an ECG with lead names that are no names")
+    stated = [hz for hz in got.filters.to_json().values() if hz is not None]
+    if not all(0 <= hz <= 1e5 for hz in stated):  # NaN fails this too
+        return Attempt("failed", f"an ECG with filters {got.filters}")
     return Attempt("read")

@@ -6,11 +6,13 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
-from encoders.delineate import delineate, fiducials
+from encoders.beats import without_steps
+from encoders.delineate import Fiducials, delineate, fiducials, irregularity, without_fibrillation_p
 from encoders.ecg import ECG, STANDARD_LEADS
 from encoders.errors import ArtefactError, RecordingError
 from encoders.ludb import Annotated, LeadMarks, load_ludb
@@ -274,3 +276,89 @@ def test_ludb_waves_are_found_where_the_cardiologists_mark_them(ecg_data: Path) 
     for wave, share in (("P", 0.97), ("QRS", 0.99), ("T", 0.97)):
         assert hit[wave] >= share * total[wave], wave
     assert abs(np.nanmean(onsets)) < 6
+
+
+# Other databases: monitors, tapes, two leads ---------------------------------------------------------------------------
+
+
+def _tape(synthetic_ecg: Maker, seconds: float, names: tuple[str, str]) -> ECG:
+    """Two leads at 250 Hz that bear other names than the standard ones; one beat a second from 0.4 s on."""
+    made = synthetic_ecg(seconds=seconds, fs_hz=250.0).select(("II", "V5"))
+    return ECG(made.signal_mv, 250.0, names)
+
+
+@pytest.mark.parametrize("names", [("MLII", "V5"), ("ECG1", "ECG2"), ("signal 0", "signal 1")])
+def test_two_leads_of_a_tape_have_every_beat(names: tuple[str, str], synthetic_ecg: Maker) -> None:
+    found = fiducials(_tape(synthetic_ecg, 200.0, names))
+    for name in names:
+        for wave, at in (("P", 0.25), ("QRS", 0.4), ("T", 0.67)):
+            peaks = np.array([w.peak for w in found.waves if (w.lead, w.wave) == (name, wave)]) / 250
+            assert len(peaks) == pytest.approx(200, abs=1), (name, wave)
+            assert np.abs(peaks % 1.0 - at).max() < 0.03
+
+
+@pytest.mark.parametrize("factor", [0.05, -1.0, 20.0])
+def test_gain_and_polarity_move_no_beat_of_a_tape(factor: float, synthetic_ecg: Maker) -> None:
+    tape = _tape(synthetic_ecg, 30.0, ("MLII", "V5"))
+    turned = delineate(replace(tape, signal_mv=tape.signal_mv * np.float32(factor)))
+    assert turned is not None
+    np.testing.assert_allclose(turned.centres_s, 0.4 + np.arange(30), atol=0.03)
+
+
+def test_a_tape_goes_through_the_command_line(tmp_path: Path, writers: ModuleType, synthetic_ecg: Maker) -> None:
+    """Eleven minutes of two leads, longer than any recording that a report is made of."""
+    from ui import cli
+
+    tape = _tape(synthetic_ecg, 660.0, ("MLII", "V5"))
+    header = writers.write_wfdb(tmp_path, tape.signal_mv, tape.fs_hz, tape.leads, name="tape", fmt="212")
+    assert cli.main(["delineate", str(header), "--out", str(tmp_path / "out.csv")]) == 0
+    rows = [line.split(",") for line in (tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()[1:]]
+    for lead in ("MLII", "V5"):
+        beats = np.array([int(row[4]) for row in rows if row[:3] == ["tape", lead, "QRS"]])
+        assert len(beats) == 660 and np.abs(beats - 250 * (0.4 + np.arange(660))).max() < 8
+
+
+def test_a_lead_that_shrinks_on_a_long_tape_keeps_its_beats(synthetic_ecg: Maker) -> None:
+    tape = _tape(synthetic_ecg, 300.0, ("MLII", "V5"))
+    size = np.where(np.arange(tape.n_samples) < 200 * 250, 1.0, 0.15).astype(np.float32)
+    found = delineate(replace(tape, signal_mv=tape.signal_mv * size))
+    assert found is not None and len(found.centres_s) == 300
+
+
+def test_a_step_of_the_baseline_on_a_tape_is_no_beat(synthetic_ecg: Maker) -> None:
+    tape = _tape(synthetic_ecg, 100.0, ("MLII", "V5"))
+    signal = tape.signal_mv.copy()
+    for k, at_s in enumerate((10.9, 31.8, 55.15, 80.9)):
+        signal[:, int(at_s * 250) :] += (-1.5) ** k
+    found = delineate(replace(tape, signal_mv=signal))
+    assert found is not None
+    np.testing.assert_allclose(found.centres_s, 0.4 + np.arange(100), atol=0.03)
+
+
+def test_only_steps_are_taken_off(synthetic_ecg: Maker) -> None:
+    x = synthetic_ecg(seconds=20.0).signal_mv.astype(np.float64)
+    assert without_steps(x, 500.0) is x
+    spiked = x.copy()
+    spiked[:, 3000:3003] += 4.0  # a pacing spike comes back
+    assert without_steps(spiked, 500.0) is spiked
+    stepped = x.copy()
+    stepped[4, 4321:] += 2.0
+    mended = without_steps(stepped, 500.0)
+    assert np.abs(mended - x).max() < 0.1 and np.array_equal(np.delete(mended, 4, 0), np.delete(x, 4, 0))
+    assert without_steps(x[:, :900], 500.0).shape == (12, 900)
+
+
+def test_no_p_is_handed_out_in_fibrillation(synthetic_ecg: Maker) -> None:
+    """Single waves that look like P stay out of the table where the rhythm is irregular and most beats have none."""
+    found = delineate(synthetic_ecg(p_wave=False, irregular=0.2, seconds=20.0))
+    assert found is not None and irregularity(found) > 0.1
+    some = np.zeros_like(found.has_p)
+    some[::4] = True
+    p = replace(found.fiducials.waves[0], wave="P", beat=0)
+    marked = replace(found, has_p=some, fiducials=Fiducials((*found.fiducials.waves, p), (*found.fiducials.overall, p)))
+    told = without_fibrillation_p(marked)
+    assert not [w for w in (*told.waves, *told.overall) if w.wave == "P"]
+    assert len([w for w in told.waves if w.wave == "QRS"]) == len([w for w in marked.fiducials.waves if w.wave == "QRS"])
+    # Extrasystoles make a rhythm irregular too, but P stands before most beats.
+    kept = replace(marked, has_p=np.ones_like(some))
+    assert without_fibrillation_p(kept) == kept.fiducials

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -183,9 +184,17 @@ def test_what_cannot_be_read_is_said_in_one_sentence(tmp_path: Path, synthetic_e
 
 
 def test_long_recordings_are_refused_before_they_are_read(tmp_path: Path) -> None:
-    (tmp_path / "holter.hea").write_text("holter 1 250 900000\nholter.dat 16 200 16 0 0 0 0 I\n")
+    (tmp_path / "holter.hea").write_text("holter 1 250 21600000\nholter.dat 16 200 16 0 0 0 0 I\n")
     (tmp_path / "holter.dat").write_bytes(b"\0\0" * 100)
-    assert "60.0 minutes" in sentence(lambda: read(tmp_path / "holter"))
+    assert "24.0 hours" in sentence(lambda: read(tmp_path / "holter", long=True))
+
+
+def test_a_quarter_of_an_hour_is_read_where_each_beat_counts_alone(tmp_path: Path, synthetic_ecg: Maker) -> None:
+    """Reports are for resting recordings of up to ten minutes; waves can be had of excerpts of Holter recordings too."""
+    ten_s = synthetic_ecg(fs_hz=250.0).select(("II", "V5"))
+    header = write_wfdb(tmp_path, replace(ten_s, signal_mv=np.tile(ten_s.signal_mv, 90)))
+    assert "15.0 minutes" in sentence(lambda: read(header))
+    assert read(header, long=True).duration_s == 900.0
 
 
 def damaged(content: bytes, rng: np.random.Generator) -> bytes:

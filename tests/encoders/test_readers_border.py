@@ -245,6 +245,28 @@ def test_no_canary_in_a_printed_report(
     assert_clean(shown.out + shown.err)
 
 
+@pytest.mark.parametrize("command", ["check", "measure", "delineate"])
+def test_no_canary_in_tables_and_verdicts_of_any_format(
+    tmp_path: Path, planters: dict[str, Planter], capfd: pytest.CaptureFixture[str], command: str
+) -> None:
+    """Every format, and one file of each cut short, through each command that many recordings go through."""
+    pytest.importorskip("torch")
+    from ui import cli
+
+    files = [planters[kind](tmp_path / f"r{i}") for i, kind in enumerate(FORMATS)]
+    for i, file in enumerate([*files]):
+        broken = file.with_name(f"b{i}{file.suffix}")
+        broken.write_bytes(file.read_bytes()[: file.stat().st_size // 3])
+        files.append(broken)
+    out = tmp_path / "table.csv"
+    assert cli.main([command, *map(str, files), *(["--json"] if command == "check" else ["--out", str(out)])]) == 0
+    shown = capfd.readouterr()
+    told = shown.out + shown.err + (out.read_text(encoding="utf-8") if out.exists() else "")
+    missing = [kind for i, kind in enumerate(FORMATS) if f"r{i}" not in told]
+    assert not missing and "b0" in told
+    assert_clean(told)
+
+
 FIRST_NAME = "Zenobia"
 
 
@@ -289,3 +311,24 @@ def test_leads_in_use_beside_the_twelve_keep_their_name(name: str) -> None:
 @pytest.mark.parametrize("name", ["Ana", "Max", "Erika", "Li", "Vi", "Ivy", "PID4711X", "V1a", "D-1961", "EcgMax", "ECG1961", ""])
 def test_any_other_word_becomes_a_position(name: str) -> None:
     assert lead_name(name, 4) == ("ch5", 1.0)
+
+
+def test_leads_without_a_name_or_with_the_same_one_are_told_apart(
+    tmp_path: Path, writers: ModuleType, synthetic_ecg: Maker
+) -> None:
+    """Tapes call both channels ECG, or leave their names out; a table of waves still needs a name for each."""
+    two = synthetic_ecg(fs_hz=250.0).select(("II", "V5"))
+    header = writers.write_wfdb(tmp_path, two.signal_mv, two.fs_hz, ("ECG1", "ECG2"), name="tape")
+    text = header.read_text()
+    for names, leads in (
+        (("ECG", "ECG"), ("ECG", "ECG (2)")),
+        (("signal 0", "signal 1"), ("signal 0", "signal 1")),
+        (("MLII", "Zenobia"), ("MLII", "ch2")),
+        (("", ""), ("ch1", "ch2")),
+    ):
+        header.write_text(text.replace("ECG1", names[0]).replace("ECG2", names[1]))
+        assert read(header).leads == leads
+        assert names_in_file(header) == {lead: lead for lead in leads}
+    header.write_text(text.replace("ECG1", "v5").replace("ECG2", "V5"))
+    with pytest.raises(RecordingError, match="V5 more than once"):
+        read(header)

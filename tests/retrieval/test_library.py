@@ -161,6 +161,7 @@ def test_own_cases_and_twins_are_left_out_and_counted(library: CaseLibrary) -> N
     assert few.duplicates == 1  # only what stood before the last one shown
     # what neighbours say is said by others, whoever is shown
     assert everyone.neighbours == found.neighbours and found.asked == 50
+    assert library.neighbours(asked, patient="10") == found.neighbours
 
 
 def test_a_patient_s_own_cases_stay_out_of_words_and_conditions_too(library: CaseLibrary) -> None:

@@ -12,7 +12,6 @@ from retrieval.case import Case
 from retrieval.contrast import contrast
 from retrieval.hybrid import blended, reciprocal_ranks
 from retrieval.neighbours import Agreement, neighbour_agreement, neighbours_say, prevalences, says_doubt
-from retrieval.store import CaseRow
 
 
 def near(listing: list[bool], similarity: list[float] | None = None, code: str = "AFIB") -> list[Case]:
@@ -60,6 +59,14 @@ def test_doubt() -> None:
     assert not says_doubt(rare, "present") and says_doubt(common, "present")
 
 
+def test_what_is_said_can_be_read_and_cited() -> None:
+    said = neighbour_agreement(near([True] * 3 + [False] * 7), "AFIB", 0.04)
+    assert said.id == "N:AFIB" and said.to_json()["id"] == "N:AFIB" and said.to_json()["expected"] == 0.4
+    assert said.text == "3 of the 10 most similar cases list atrial fibrillation (0.4 expected by chance)."
+    assert said.doubt("absent").startswith("Similar cases speak against the absence of atrial fibrillation: 3 of the 10")
+    assert "bear out atrial fibrillation less than usual" in said.doubt("present")
+
+
 def test_every_statement_is_said_of() -> None:
     said = neighbours_say(near([True, True, False]), {"AFIB": 0.1, "SR": 0.8})
     assert {one.code for one in said} == set(CODES) and said[0].code in ("AFIB", "SR")
@@ -69,9 +76,7 @@ def test_every_statement_is_said_of() -> None:
 
 
 def test_prevalence_is_counted_among_cases_that_were_read() -> None:
-    rows = [CaseRow("1", statements={"AFIB": 0.0}), CaseRow("2", statements={"SR": 0.0, "AFIB": 50.0}), CaseRow("3"),
-            CaseRow("4", statements={"SR": 0.0, "OWN": 1.0})]  # fmt: skip
-    found = prevalences(rows)
+    found = prevalences([(("AFIB",), 1), (("SR", "AFIB"), 1), ((), 5), (("SR", "OWN"), 1)])
     assert found["AFIB"] == pytest.approx(2 / 3) and found["SR"] == pytest.approx(2 / 3) and found["LVH"] == 0
     assert set(found) == set(CODES) and set(prevalences([]).values()) == {0.0}
 

@@ -167,6 +167,10 @@ def test_a_recording_out_of_a_folder(own_home: Path) -> None:
     trace = fetch(row, own_home / "out", network=None)
     assert [file.name for file in trace.files] == ["r1.dat", "r1.hea"] and trace.came_from == "folder"
     assert read(own_home / "out" / "r1.hea").content_hash().startswith(digest)
+    elsewhere = own_home / "copied" / "ward"
+    record(elsewhere / "day1", "r1")
+    for given in (elsewhere, elsewhere.parent):  # the folder itself, or the one it lies in
+        assert local_file(row, [given]) == elsewhere / "day1" / "r1.hea"
     record(own_home / "ward" / "day1", "r1", seed=5)  # recorded anew: not this case's recording any more
     assert local_file(row) is None
     assert local_file(CaseRow("x", where="ward/../../secret")) is None

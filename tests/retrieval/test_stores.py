@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -71,6 +72,20 @@ def test_rows_come_back_as_they_went_in(opener: Opener) -> None:
     assert again.count == 40
     assert sorted(again.matching(None), key=lambda r: r.case_id) == sorted(rows, key=lambda r: r.case_id)
     again.close()
+
+
+def test_what_cases_list_is_counted(opener: Opener) -> None:
+    rows, vectors = [*some_rows(12), CaseRow("bare"), CaseRow("bare too")], unit(14)
+    store = opener()
+    store.add([r.case_id for r in rows], vectors, rows)
+    store.remove(["case 3"])
+    wanted = Counter(code for row in rows for code in row.statements if row.case_id != "case 3")
+    found, total = Counter[str](), 0
+    for codes, cases in store.listed():
+        total += cases
+        found.update(dict.fromkeys(codes, cases))
+    assert found == wanted and total == 13 and sum(cases for codes, cases in store.listed() if not codes) == 2
+    store.close()
 
 
 def test_search_ranks_by_cosine(opener: Opener) -> None:

@@ -18,26 +18,39 @@ from assistant.intents import Question
 from assistant.report import Critical, Draft, Line, Referral, Report, who_should_look
 from encoders.ecg import ECG
 from encoders.gate import check
+from encoders.leadsets import ALL_LEADS
 from encoders.measure import measure
 from encoders.vocabulary import CODES
 from retrieval.case import Case
+from retrieval.library import Found
+from retrieval.neighbours import neighbours_say
 
 PROBABILITIES = {"AFIB": 0.97, "IMI": 0.3, "NST_": 0.6, "WPW": 0.2, "SR": 0.02}
 
 
+#: Of 50 similar cases all list AFIB, and 20 LAFB, which is open for it.
+SAY = neighbours_say(
+    [Case(str(i), 0.9, statements={"AFIB": 0.0} | ({"LAFB": 0.0} if i < 20 else {})) for i in range(50)],
+    {"AFIB": 0.07, "LAFB": 0.08}, 17_000,
+)  # fmt: skip
+
+
 def evidence_of(ecg: ECG) -> Evidence:
-    """Measured for real; the findings are always those of PROBABILITIES."""
+    """Measured for real; the findings are always those of PROBABILITIES, and LAFB is open for SAY."""
 
     def finding(code: str) -> Finding:
         p = PROBABILITIES.get(code, 0.005)
+        if code == "LAFB":
+            return Finding(code, p, UNDETERMINED, "Similar cases.", ("N:LAFB",))
         if code in ("WPW", "TRIGU", "BIGU"):
             return Finding(code, p, NOT_ASSESSED)
         return Finding(code, p, PRESENT if p > 0.5 else UNDETERMINED if p > 0.1 else ABSENT)
 
     cases = (Case("17", 0.91, 70.0, "M", {"AFIB": 0.0}, {}, "PTB-XL 1.0.3 record 17"),)
     return Evidence(
-        check(ecg), measure(ecg), tuple(finding(code) for code in CODES), cases, (), ecg.age_years, ecg.sex, ecg.content_hash()
-    )
+        check(ecg), measure(ecg), tuple(finding(code) for code in CODES), cases, (), ecg.age_years, ecg.sex, ecg.content_hash(),
+        neighbours=tuple(one for one in SAY if one.listed), left_out=(2, 1),
+    )  # fmt: skip
 
 
 def report_of(ecg: ECG) -> Draft | Referral:
@@ -78,35 +91,35 @@ class StubReading:
 
 class StubLibrary:
     def __init__(self) -> None:
-        self.asked: list[tuple[Any, int, str | None]] = []
-        self.left_out: list[str | None] = []
+        self.asked: list[dict[str, Any]] = []
 
-    def search(
-        self, embedding: Any, k: int, where: str | None = None, exclude_patient: str | None = None
-    ) -> list[Case]:
-        self.asked.append((np.asarray(embedding).shape, k, where))
-        self.left_out.append(exclude_patient)
-        return [Case("17", 0.91, 70.0, "M", {"AFIB": 0.0})][:k]
+    def find(self, **asked: Any) -> Found:
+        self.asked.append(asked)
+        by_words = asked["embedding"] is None
+        case = Case("18", 0.5, None, None, {"CLBBB": 100.0}) if by_words else Case("17", 0.91, 70.0, "M", {"AFIB": 0.0})
+        said = () if by_words else neighbours_say([case] * 50, {"AFIB": 0.1}, 100)
+        return Found((case,)[: asked["k"]], 2, 1, None, said, 0 if by_words else 50)
 
     def close(self) -> None:
         pass
-
-    def search_text(self, text: str, k: int, where: str | None = None) -> list[Case]:
-        self.asked.append((text, k, where))
-        return [Case("18", 0.5, None, None, {"CLBBB": 100.0})][:k]
 
 
 @dataclass
 class StubEncoding:
     probabilities: Any
     embedding: Any
+    lead_set: str = ALL_LEADS
 
 
 class StubEncoder:
     hash = "0" * 64
 
     def encode(self, ecgs: Any) -> list[StubEncoding]:
-        return [StubEncoding(np.full(71, 0.25, np.float32), np.ones(256, np.float32)) for _ in ecgs]
+        return [StubEncoding(np.full(71, 0.2, np.float32), np.ones(256, np.float32)) for _ in ecgs]
+
+    def with_measurements(self, encoding: StubEncoding, measurements: Any, *_: Any) -> StubEncoding:
+        assert measurements.value("rate_bpm")
+        return StubEncoding(encoding.probabilities + 0.05, encoding.embedding)
 
 
 class StubAssistant:

@@ -146,8 +146,22 @@ def test_a_recording_finds_others_and_not_itself(library: str, ward: Path, capsy
     assert beside["C:b"]["measurements"]["rate_bpm"]["difference"] == pytest.approx(5, abs=1)
     assert document["neighbours"]["statements"]["AFIB"]["listed"] == 1
     out, _ = run(capsys, "search", *asked, "--k", "4")
-    assert "shared: " in out and "recording: ward/" in out and "Left out: 1 of the same recording" in out
+    assert "shared: " in out and "recording: ward/" in out
+    assert "Left out: 1 that is this very recording or one already shown. --" in out
     assert "P1" not in out and str(ward.parent) not in out
+
+
+def test_recordings_are_named_where_the_user_says_where_they_lie(
+    library: str, ward: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    asked = ["search", str(ward / "r0.hea"), "--library", library]
+    out, _ = run(capsys, *asked, "--recordings", str(tmp_path))
+    assert f"; here: {ward / 'r1.hea'}" in out and "; here:" not in run(capsys, *asked)[0]
+    document = json.loads(run(capsys, *asked, "--recordings", str(ward), "--json")[0])
+    assert {Path(case["file"]).parent for case in document["cases"]} == {ward}
+    assert "file" not in json.loads(run(capsys, *asked, "--json")[0])["cases"][0]
+    _, err = run(capsys, *asked, "--recordings", str(tmp_path / "gone"), rc=2)
+    assert "no folder 'gone'" in err and str(tmp_path) not in err
 
 
 def test_words_conditions_and_both(library: str, ward: Path, capsys: pytest.CaptureFixture[str]) -> None:

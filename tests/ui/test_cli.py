@@ -177,6 +177,8 @@ def test_tables_go_to_stdout_without_out(stub_encoder: None, capsys: pytest.Capt
     assert cli.main(["predict", "demo:normal"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 and lines[1].startswith("demo:normal,0.25")
+    assert cli.main(["predict", "demo:normal", "--network-alone"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("demo:normal,0.200000")
 
 
 def test_a_run_that_breaks_leaves_no_file(tmp_path: Path) -> None:

@@ -430,6 +430,41 @@ def test_exports_and_signature_pressed_fast_are_each_done_once(visit: Callable[.
     visitor.quiet()
 
 
+def test_a_label_stays_with_its_recording_and_a_signature_with_its_report(
+    visit: Callable[..., Visitor], stub: Any, tmp_path: Path
+) -> None:
+    visitor = visit(stub)
+    page = visitor.page
+
+    def show(n: int) -> None:
+        """Chooses a recording and waits for its report."""
+        page.evaluate("document.querySelector('#draft .ea-document').dataset.old = '1'")
+        page.click("#shown input")
+        page.locator("#shown [role=option]").nth(n).click()
+        page.wait_for_selector("#draft .ea-document:not([data-old])")
+
+    own = tmp_path / "own"
+    first = wfdb_files(demo("normal"), own, "one", "2024-03-01T10:22:00")
+    visitor.drop(*first, *wfdb_files(demo("af"), own, "two", "2025-03-01T10:22:00"))
+    visitor.go()
+    page.fill("#signer", "Dr Ada Lovelace")
+    page.fill("#label", LABEL)
+    page.click("#s-0-reject")
+    page.wait_for_selector(".ea-s[data-key='0'][data-state=rejected]")
+    page.click("#sign")
+    page.wait_for_selector("#draft [data-signed=true]")
+    # The other recording may be of another patient.
+    show(0)
+    page.wait_for_function("document.querySelector('#label').value === ''")
+    assert page.locator("#draft [data-signed=true]").count() == 0 and not page.is_disabled("#sign")
+    show(1)
+    page.wait_for_selector("#draft [data-signed=true]")
+    page.wait_for_function("document.querySelector('#sign').disabled")
+    assert page.locator(".ea-s[data-key='0'][data-state=rejected]").count() == 1 and "Signed by" in page.inner_text(".ea-badge")
+    assert page.input_value("#label") == "" and json.loads(visitor.take("json"))["signed_by"] == "Dr Ada Lovelace"
+    visitor.quiet()
+
+
 def test_who_signed_in_can_sign_out(visit: Callable[..., Visitor], stub: Any, tmp_path: Path) -> None:
     from ui.keys import KeyFile
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +13,15 @@ import pytest
 
 from assistant.serial import compare_evidence
 from encoders.errors import QueryError
-from ui import looking
+from retrieval.recordings import remember_folder
+from ui import cli, looking, server
+from ui.audit import Actor, AuditStore
 from ui.demo import demo
+from ui.desk import Desk
 from ui.panes import cases_html, comparison_html, evidence_html, findings_html, measurements_html, vitals_html
 from ui.signing import SignedReport
-from ui.visit import Choice, Entry, Visit, compare, drafted, forget, judged, read_choice
+from ui.takeaway import packed
+from ui.visit import Choice, Entry, Visit, compare, drafted, forget, judged, read_choice, recorded
 
 
 def document(stub: Any, name: str) -> dict[str, Any]:
@@ -29,6 +34,7 @@ def test_findings_are_grouped_by_state_and_sorted_by_urgency(stub: Any) -> None:
     assert html.index("F:AFIB") < html.index("F:NST_") < html.index("F:IMI") < html.index("F:NORM")
     assert "97 %" in html and "&lt; 1 %" in html and "A promise." in html
     assert html.count("<details") == 4
+    assert html.count("ea-doubt") == 1 and "similar cases speak against its absence" in html
 
 
 def test_values_stand_with_their_range_and_missing_ones_are_a_dash(stub: Any) -> None:
@@ -47,6 +53,11 @@ def test_evidence_says_what_an_item_is_and_where_its_limits_stand(stub: Any) -> 
                  "The recording is usable", "is not among the evidence"):  # fmt: skip
         assert part in html, part
     assert "standing remark" in evidence_html((), made)
+    # Beside a finding stands what similar cases list of it.
+    doubted = evidence_html(("F:LAFB",), made)
+    assert "20 of the 50 most similar cases list left anterior fascicular block (4.0 expected by chance)." in doubted
+    assert doubted.count("N:LAFB") == evidence_html(("N:LAFB", "F:LAFB"), made).count("N:LAFB") == 1
+    assert "N:IMI" not in evidence_html(("F:IMI",), made)
 
 
 def test_cases_show_how_they_were_found_and_what_is_shared(stub: Any) -> None:
@@ -60,6 +71,17 @@ def test_cases_show_how_they_were_found_and_what_is_shared(stub: Any) -> None:
     assert "QRS 104 ms (" in other
     assert "data-case" not in html and 'data-case="C:17"' in cases_html(made, ["C:17"])
     assert "No similar cases" in cases_html({"cases": []})
+
+
+def test_cases_tell_who_was_left_out_and_what_the_nearest_list(stub: Any) -> None:
+    made = document(stub, "normal")
+    html = cases_html(made)
+    assert "Left out: 2 of this patient&#x27;s own and 1 that is this very recording or one already shown." in html
+    assert "What the 50 most similar cases list" in html and html.index("N:AFIB") < html.index("N:LAFB")
+    row = html[html.index("left anterior fascicular block <button") :]
+    assert '<td class="ea-num">20</td><td class="ea-num">4.0</td><td>undetermined; similar cases speak' in row
+    bare = cases_html({**made, "neighbours": [], "left_out": {"own": 0, "duplicates": 0}})
+    assert "Left out" not in bare and "most similar cases list" not in bare
 
 
 def test_the_comparison_puts_changes_in_front(stub: Any) -> None:
@@ -118,6 +140,23 @@ def test_a_previous_recording_makes_a_comparison_and_keeps_decisions(stub: Any) 
     assert again.report is visit.report and len(stub.seen) == 2
 
 
+def test_a_signed_report_stays_signed_when_another_recording_is_looked_at(stub: Any) -> None:
+    store = AuditStore(None)
+    actor = Actor("a", "local")
+    desk = Desk(stub, audit=store)
+    visit = Visit((Entry("one", demo("normal")), Entry("two", demo("af"))), shown=1, previous=0)
+    visit = recorded(desk, actor, drafted(stub, judged(stub, visit, no_step), no_step))
+    signed = visit.report.edited(visit.report.edition.reject("0").add("Mine.")).sign(store, actor, "Dr Ada Lovelace", "Bed 7")
+    visit = visit.with_report(signed)
+    for shown, previous in ((0, None), (1, None), (0, 1), (1, 0)):  # to the other one and back, with and without comparison
+        visit = replace(visit, shown=shown, previous=previous)
+        visit = recorded(desk, actor, drafted(stub, judged(stub, visit, no_step), no_step))
+        if shown == 1:
+            assert visit.report is signed
+    assert [entry.action for entry in store.entries()].count("sign") == 1
+    assert json.loads(packed("json", visit.report, visit.entry.ecg, "Bed 7").content)["signed_by"] == "Dr Ada Lovelace"
+
+
 def test_a_cases_trace_is_drawn_where_its_file_is_at_hand_and_no_path_is_told(
     stub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,27 +165,48 @@ def test_a_cases_trace_is_drawn_where_its_file_is_at_hand_and_no_path_is_told(
     ecg = demo("af")
     wfdb.wrsamp("case", fs=500, units=["mV"] * 12, sig_name=list(ecg.leads), p_signal=ecg.signal_mv.T.astype(float),
                 fmt=["16"] * 12, write_dir=str(tmp_path))  # fmt: skip
+    monkeypatch.setenv("ECG_ASSISTANT_HOME", str(tmp_path / "home"))
     path = tmp_path / "case"
     np.save(tmp_path / "damaged.npy", np.zeros(3))
-    wheres = {"C:1": str(path), "C:2": "PTB-XL 1.0.3 records100/00000/00001_lr", "C:3": str(tmp_path / "gone"),
-              "C:4": str(tmp_path / "damaged.npy"), "C:5": "case.hea"}  # fmt: skip
+    top = tmp_path.name
+    wheres = {"C:1": f"{top}/case.hea", "C:2": "PTB-XL 1.0.3 case", "C:3": "ward/gone", "C:4": f"{top}/damaged.npy",
+              "C:5": str(path), "C:6": "../case", "C:7": ""}  # fmt: skip
     made = document(stub, "normal")
     made["cases"] = [{**made["cases"][0], "id": i, "where": where} for i, where in wheres.items()]
     visit = Visit((Entry("x", demo("normal"), report=SignedReport.of(made)),))
-    assert looking.at_hand(made) == ("C:1", "C:4")
-    for case in ("C:2", "C:3", "C:4", "C:5", "C:9"):
+    assert looking.at_hand(made) == () and looking.at_hand(made, [tmp_path / "home"]) == ()
+    # What a library calls "folder/file" is found in the folder, or in the one it lies in; a public set's record in the set.
+    assert looking.at_hand(made, [tmp_path]) == ("C:1", "C:2", "C:4")
+    assert looking.at_hand(made, [tmp_path.parent]) == ("C:1", "C:4")
+    for case in ("C:3", "C:4", "C:5", "C:6", "C:7", "C:9"):
         with pytest.raises(QueryError) as refused:
-            looking.case_paper(visit, case)
+            looking.case_paper(visit, case, [tmp_path])
         assert str(tmp_path) not in str(refused.value)
-    # What a library calls "folder/file", or by the name of a public set, is found in the folders that are named, not outside.
-    (tmp_path / "ward").mkdir()
-    monkeypatch.setenv(looking.RECORDINGS, str(tmp_path / "ward"))
-    assert looking.at_hand(made) == ("C:1", "C:4")
-    monkeypatch.setenv(looking.RECORDINGS, f"{tmp_path / 'ward'}{os.pathsep}{tmp_path}")
-    made["cases"][1]["where"] = "PTB-XL 1.0.3 case"
-    assert looking.at_hand(made) == ("C:1", "C:2", "C:4", "C:5") and "<svg" in looking.case_paper(visit, "C:2")
-    monkeypatch.setenv(looking.RECORDINGS, str(tmp_path / "ward"))
-    made["cases"][1]["where"] = "../case"
-    assert "C:2" not in looking.at_hand(made)
+    assert "<svg" in looking.case_paper(visit, "C:2", [tmp_path])
+    # A library built from a folder of this machine needs no word.
+    remember_folder(tmp_path)
+    assert looking.at_hand(made) == ("C:1", "C:2", "C:4")
     html = cases_html(made, looking.at_hand(made), {"C:1": looking.case_paper(visit, "C:1")})
     assert "<svg" in html and str(tmp_path) not in html and 'data-case="C:1"' not in html
+
+
+def test_folders_of_recordings_come_from_the_option_and_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv(looking.RECORDINGS, os.pathsep.join([str(tmp_path / "one"), str(tmp_path / "gone")]))
+    found = looking.recording_folders([tmp_path / "two", str(tmp_path / "one")])
+    assert found == (tmp_path / "two", tmp_path / "one", tmp_path / "gone")
+    with pytest.raises(QueryError, match="no folder 'gone'") as refused:
+        looking.recording_folders([tmp_path / "gone"])
+    assert str(tmp_path) not in str(refused.value)
+    # The service is given them, and does not start where one is missing.
+    monkeypatch.setenv("ECG_ASSISTANT_HOME", str(tmp_path / "home"))
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(server, "serve", lambda door, **options: given.update(options))
+    asked = ["serve", "--no-browser", "--audit", str(tmp_path / "audit.sqlite")]
+    assert cli.main([*asked, "--recordings", str(tmp_path / "two"), "--recordings", str(tmp_path / "one")]) == 0
+    assert given["recordings"] == found
+    assert cli.main([*asked, "--recordings", str(tmp_path / "gone")]) == 2
+    assert "no folder 'gone'" in capsys.readouterr().err

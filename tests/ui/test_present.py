@@ -21,7 +21,7 @@ def test_a_draft_says_that_it_is_one_and_cites_its_evidence(stub: Any) -> None:
     assert 'data-status="draft"' in html and "Unconfirmed draft" in html and ">F:AFIB<" in html
     assert "Atrial fibrillation &lt;i&gt;." in html and "<i>." not in html
     assert "QRS axis: " in html  # hovering an id shows the value behind it
-    assert "Cannot be judged (1)" in html and "Not assessed (3)" in html
+    assert "Cannot be judged (2)" in html and "Not assessed (3)" in html
 
 
 def test_a_referral_puts_critical_remarks_whom_and_why_in_front_and_says_them_once(stub: Any) -> None:

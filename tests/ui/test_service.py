@@ -23,6 +23,11 @@ from ui.service import create_app
 from ui.uploads import Upload, recordings_in, safe_name, stored
 
 
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ECG_ASSISTANT_HOME", str(tmp_path / "home"))
+
+
 @pytest.fixture
 def client(stub: Any) -> Iterator[TestClient]:
     with TestClient(create_app(stub, page=False), raise_server_exceptions=False) as client:
@@ -78,11 +83,19 @@ def test_answers_take_two_recordings_in_their_order(client: TestClient, stub: An
 
 
 def test_cases_by_recording_or_text(client: TestClient, stub: Any) -> None:
-    found = client.post("/v1/cases/search", data={"demo": "af", "k": "3", "where": "age>60"}).json()
-    assert found["cases"][0]["id"] == "C:17" and stub.library.asked[-1] == ((256,), 3, "age>60")
-    assert client.post("/v1/cases/search", data={"text": "left bundle"}).json()["cases"][0]["id"] == "C:18"
-    both = client.post("/v1/cases/search", data={"text": "x", "demo": "af"})
-    assert both.status_code == 422 and "one of them" in both.json()["error"]
+    found = client.post("/v1/cases/search", data={"demo": "af", "k": "3", "where": "age>60", "patient": "P 17"}).json()
+    assert found["cases"][0]["id"] == "C:17" and found["left_out"] == {"own": 2, "duplicates": 1}
+    assert found["neighbours"]["statements"]["AFIB"]["text"].startswith("50 of the 50 most similar cases list atrial")
+    asked = stub.library.asked[-1]
+    assert asked["embedding"].shape == (256,) and (asked["k"], asked["where"], asked["text"]) == (3, "age>60", None)
+    assert len(asked["patient"]) == 64 and len(asked["content_hash"]) == 64
+    assert client.post("/v1/cases/search", data={"text": " left bundle "}).json()["cases"][0]["id"] == "C:18"
+    assert stub.library.asked[-1]["text"] == "left bundle" and stub.library.asked[-1]["patient"] is None
+    both = client.post("/v1/cases/search", data={"text": "without infarction", "demo": "af"})
+    assert both.status_code == 200 and stub.library.asked[-1]["embedding"] is not None
+    assert client.post("/v1/cases/search", data={"where": "age>60"}).status_code == 200
+    nothing = client.post("/v1/cases/search", data={"text": " ", "where": ""})
+    assert nothing.status_code == 422 and "recording" in nothing.json()["error"]
 
 
 @pytest.mark.parametrize(
@@ -153,7 +166,7 @@ def test_health_names_versions_and_loads_nothing() -> None:
     with TestClient(create_app(load=load, page=False)) as client:
         health = client.get("/v1/health").json()
     assert health["loaded"] is False and health["packages"]["torch"] and health["intended_use"]
-    assert set(health["artefacts"]) == {"encoder", "library", "decision", "language"}
+    assert set(health["artefacts"]) == {"encoder", "fusion", "library", "decision", "language"}
     assert (health["status"] == "ok") == all(health["artefacts"].values())
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from encoders.errors import QueryError
+from retrieval.case import left_out_words
 from retrieval.phrases import LIMITS
 from ui.commands import libraries, options
 from ui.commands.output import quiet_stdout, write_json
@@ -25,13 +26,31 @@ ecg-assistant cases search recording.hea --patient KEY --k 5 --where "age>60 and
 ecg-assistant cases search --text "inferior infarction with right bundle branch block in an elderly woman"
 ecg-assistant cases search recording.hea --text "without infarction, rate over 100"
 ecg-assistant cases search --where "statement=WPW and age<30" --library built-in,ward
+ecg-assistant cases search recording.hea --recordings ptb-xl
 """
 EXAMPLES = SEARCH_EXAMPLES + """\
 ecg-assistant cases build ward --metadata ward.csv
 ecg-assistant cases list
 """
+ABOUT = (
+    "A library keeps of every recording what is needed to find it: an embedding, statements, measurements, age, sex, and where it"
+    " lies; not the recording itself. The built-in one (17,418 recordings of PTB-XL) is searched unless --library names others."
+    " `cases build` makes one of your own, among the named libraries in the user's folder ($ECG_ASSISTANT_HOME/libraries)."
+    " `cases ACTION --help` tells more of each action."
+)
+SEARCH_ABOUT = (
+    "Finds past cases by a recording (FILE), by words (--text), by a condition (--where), or by several at once; the best first."
+    " With a recording, each case is set beside it (statements shared, only here, only there, open here; measurements), and what"
+    " the 50 nearest cases list is told beside what chance would give."
+)
+CONDITIONS = """\
+conditions (--where) compare age, sex, statement (an SCP code), superclass (NORM, MI, STTC, CD, HYP) or a measurement
+(rate_bpm, pr_ms, qrs_ms, qt_ms, qtc_ms, axis_deg and the others that `measure` gives) by = != < <= > >=, or ask whether it is
+one of several: "statement in (CLBBB, CRBBB)"; join them by and, or, not and brackets. A code by itself asks for its
+likelihood: "LVH>=80". What a case does not tell meets no condition.
+"""
 WORDS = f"""\
-words are read as statements, ages, sexes, rates and intervals; "without ..." rules out. Loose words are taken for:
+words (--text) are read as statements, ages, sexes, rates and intervals; "without ..." rules out. Loose words are taken for:
 {LIMITS}A recording and words together: a case's cosine with the recording, plus 0.7 times the share of the words that it answers.
 Ages, sexes and measurements, in words or with --where, hold strictly.
 """
@@ -42,13 +61,13 @@ _SAID = 8  # statements of the neighbours that are printed
 
 def add(commands: Any) -> None:
     """Adds the group with its commands."""
-    group = options.add_parser(commands, "cases", "search and keep libraries of past cases", EXAMPLES)
+    group = options.add_parser(commands, "cases", "search and keep libraries of past cases", EXAMPLES, ABOUT)
     actions = group.add_subparsers(metavar="ACTION", required=True)
-    search = options.add_parser(actions, "search", "past cases like a recording or a description", SEARCH_EXAMPLES)
-    search.epilog = f"{WORDS}\n{search.epilog}"
+    search = options.add_parser(actions, "search", "past cases like a recording or a description", SEARCH_EXAMPLES, SEARCH_ABOUT)
+    search.epilog = f"{CONDITIONS}\n{WORDS}\n{search.epilog}"
     search.add_argument("file", nargs="?", metavar="FILE", help=options.RECORDING_HELP)
     search.add_argument("--text", help="what the cases should show, in words; alone, or besides a recording")
-    search.add_argument("--k", type=int, default=10, help="how many cases (10)")
+    search.add_argument("--k", type=int, default=10, metavar="N", help="how many cases (10)")
     search.add_argument("--where", metavar="CONDITION", help='conditions that must hold, such as "age>60 and sex=F"; also alone')
     search.add_argument(
         "--include-own", action="store_true",
@@ -58,14 +77,18 @@ def add(commands: Any) -> None:
         "--library", metavar="LIB[,LIB]", action="append",
         help="libraries to search, by name or place, repeated or with commas (default: the built-in one)",
     )  # fmt: skip
+    options.add_recordings(search, "also print where the cases' recordings lie on this machine")
     options.add_recording_options(search)
     options.add_json(search)
     search.set_defaults(run=run_search)
     libraries.add_actions(actions)
 
 
-def case_lines(found: Sequence[Case], beside: Mapping[str, Contrast] | None = None) -> list[str]:
-    """Cases as lines of a plain table, the most alike first; with what each has in common with the recording, by case id."""
+def case_lines(
+    found: Sequence[Case], beside: Mapping[str, Contrast] | None = None, files: Mapping[str, str] | None = None
+) -> list[str]:
+    """Cases as lines of a plain table, the most alike first; with what each has in common with the recording, and the file that
+    its recording lies in, by case id."""
     wide = max([10, *(len(case.case_id) + 2 for case in found)])
     lines = [f"{'case':<{wide}} {'alike':>6}  {'age':>4} sex  statements"]
     beside = beside or {}
@@ -74,7 +97,9 @@ def case_lines(found: Sequence[Case], beside: Mapping[str, Contrast] | None = No
         codes = ", ".join(sorted(case.statements, key=lambda code: -case.statements[code]))
         lines.append(f"{'C:' + case.case_id:<{wide}} {case.similarity:>6.3f}  {age:>4} {case.sex or '?':<3}  {codes}")
         said = _beside(case, beside[case.case_id]) if case.case_id in beside else []
-        lines += [f"{'':<{wide}}   {text}" for text in (*said, f"recording: {case.where or 'not said'}")]
+        where = f"recording: {case.where or 'not said'}"
+        where += f"; here: {files[case.case_id]}" if files and case.case_id in files else ""
+        lines += [f"{'':<{wide}}   {text}" for text in (*said, where)]
     return lines
 
 
@@ -119,12 +144,13 @@ def run_search(args: argparse.Namespace) -> int:
     beside = {} if evidence is None else _contrasts(found.cases, evidence)
     unusable = evidence is not None and not evidence.quality.usable
     doubts = [] if evidence is None or unusable else _doubts(found, evidence)
+    files = _files(found.cases, args.recordings)
     remark = "The recording is not usable, so what looks like it may mean nothing." if unusable else ""
     if args.json:
-        write_json(_document(args, found, beside, doubts, remark))
+        write_json(_document(args, found, beside, doubts, remark, files))
         return 0
     said = [remark] if unusable else _said(found, doubts)
-    print("\n".join([*_understood(found), *_results(found, beside), *said]))
+    print("\n".join([*_understood(found), *_results(found, beside, files), *said]))
     return 0
 
 
@@ -162,6 +188,19 @@ def _contrasts(cases: Sequence[Case], evidence: Any) -> dict[str, Contrast]:
     return {case.case_id: contrast(case, states, values) for case in cases}
 
 
+def _files(cases: Sequence[Case], folders: Sequence[str]) -> dict[str, str]:
+    """Case id → file of its recording, for those that lie in one of these folders; none where no folder was named."""
+    if not folders:
+        return {}
+    from retrieval.recordings import local_file
+    from retrieval.store import CaseRow
+    from ui.looking import recording_folders
+
+    places = recording_folders(folders)
+    found = {case.case_id: local_file(CaseRow(case.case_id, where=case.where), places) for case in cases}
+    return {case_id: str(file) for case_id, file in found.items() if file is not None}
+
+
 def _doubts(found: Found, evidence: Any) -> list[str]:
     """Codes of findings that the neighbours speak against."""
     from retrieval.neighbours import says_doubt
@@ -171,12 +210,15 @@ def _doubts(found: Found, evidence: Any) -> list[str]:
 
 
 def _document(
-    args: argparse.Namespace, found: Found, beside: Mapping[str, Contrast], doubts: list[str], remark: str
+    args: argparse.Namespace, found: Found, beside: Mapping[str, Contrast], doubts: list[str], remark: str,
+    files: Mapping[str, str],
 ) -> dict[str, Any]:
     document = found.to_json()
     for case, written in zip(found.cases, document["cases"], strict=True):
         if case.case_id in beside:
             written["beside"] = beside[case.case_id].to_json()
+        if args.recordings:
+            written["file"] = files.get(case.case_id)
     document["neighbours"]["in_doubt"] = doubts
     return {**document, "k": args.k, "where": args.where, "libraries": args.library or ["built-in"], "remark": remark}
 
@@ -199,27 +241,23 @@ def _understood(found: Found) -> list[str]:
     return lines
 
 
-def _results(found: Found, beside: Mapping[str, Contrast]) -> list[str]:
-    lines = case_lines(found.cases, beside) if found.cases else ["No case in the library fits."]
+def _results(found: Found, beside: Mapping[str, Contrast], files: Mapping[str, str]) -> list[str]:
+    lines = case_lines(found.cases, beside, files) if found.cases else ["No case in the library fits."]
     by_signal = sum(case.found_by == "signal" for case in found.cases)
     if by_signal:
         lines.append(f"Found by the ECG itself, not by statements: {by_signal} of {len(found.cases)}; there, alike compares "
                      "ECGs within this search only.")
-    left_out = [text for count, text in (
-        (found.own, f"{found.own} of the patient's own"), (found.duplicates, f"{found.duplicates} of the same recording"),
-    ) if count]  # fmt: skip
-    if left_out:
-        lines.append(f"Left out: {' and '.join(left_out)}; --include-own shows them.")
-    return lines
+    left_out = left_out_words(found.own, found.duplicates)
+    return [*lines, f"{left_out} --include-own shows them."] if left_out else lines
 
 
 def _said(found: Found, doubts: list[str]) -> list[str]:
     if not found.neighbours:
         return []
-    weight = found.neighbours[0].effective_n
-    lines = [f"Of the {found.asked} nearest cases, worth {weight:.0f} by weight: listed by, share by weight, of the library:"]
+    lines = [f"Of the {found.asked} nearest cases, what the most list (the nearer weigh more in the share):",
+             f"  {'':<8} {'listed by':>9}  {'by chance':>9}  share"]  # fmt: skip
     lines += [
-        f"  {one.code:<8} {one.listed:>3} of {one.asked}  {one.corrected:>4.0%}  {one.prevalence:>5.1%}"
+        f"  {one.code:<8} {one.listed:>9}  {one.expected:>9.1f}  {one.corrected:>5.0%}"
         for one in found.neighbours[:_SAID] if one.listed
     ]  # fmt: skip
     if doubts:

@@ -122,6 +122,8 @@ def _text(evidence: Evidence, explained: Sequence[tuple[Finding, Explanation]]) 
         if one.by_part:
             shares = (f"{name} {100 * share:.0f} % ({100 * one.time[name]:.0f} %)" for name, share in one.by_part.items())
             lines.append("  by part of the beat (in brackets its share of the time): " + ", ".join(shares))
+        if one.measured:
+            lines.append("  measurements that moved the probability (log odds): " + ", ".join(w.words for w in one.measured))
         lines.append("")
     return "\n".join([*lines, NOTE])
 

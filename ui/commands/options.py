@@ -22,6 +22,7 @@ __all__ = [
     "add_library",
     "add_parser",
     "add_recording_options",
+    "add_recordings",
     "add_risk_options",
     "chosen_engine",
     "load_assistant",
@@ -149,7 +150,18 @@ def add_risk_options(parser: argparse.ArgumentParser) -> None:
 
 def add_library(parser: argparse.ArgumentParser) -> None:
     """--library."""
-    parser.add_argument("--library", metavar="DIR", help="a case library made by `cases build` (default: the built-in one)")
+    parser.add_argument(
+        "--library", metavar="LIB", help="library of similar cases, by name, folder or milvus:URI (default: the built-in one)"
+    )
+
+
+def add_recordings(parser: argparse.ArgumentParser, what_for: str) -> None:
+    """--recordings."""
+    parser.add_argument(
+        "--recordings", metavar="DIR", action="append", default=[],
+        help=f"{what_for}: the folder that a library was built from or its parent, or an unpacked PTB-XL for the built-in one; "
+        "may be repeated",
+    )  # fmt: skip
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -203,7 +215,7 @@ def load_assistant(args: argparse.Namespace, heads: Sequence[str] = ()) -> Assis
     return Assistant.load(**risks(args), **more)
 
 
-def read_recording(spec: str, args: argparse.Namespace) -> ECG:
+def read_recording(spec: str, args: argparse.Namespace, *, long: bool = False) -> ECG:
     """The recording named by ``spec``, with the options of ``add_recording_options``: the one place where commands read.
 
     Raises RecordingError or QueryError, also where a lead of --leads is not in the recording.
@@ -211,7 +223,7 @@ def read_recording(spec: str, args: argparse.Namespace) -> ECG:
     from encoders.patient import hash_patient
     from ui.demo import resolve
 
-    ecg = resolve(spec, fs_hz=args.fs, unit=args.unit, lead_names=args.lead_names, age_years=args.age, sex=args.sex)
+    ecg = resolve(spec, fs_hz=args.fs, unit=args.unit, lead_names=args.lead_names, age_years=args.age, sex=args.sex, long=long)
     if args.patient is not None:
         ecg = replace(ecg, patient=hash_patient(args.patient))
     return ecg if args.leads is None else ecg.select(args.leads)

@@ -17,6 +17,7 @@ __all__ = ["add"]
 EXAMPLES = """
 ecg-assistant serve
 ecg-assistant serve --port 8123 --no-browser
+ecg-assistant serve --library ward --recordings ward --recordings ptb-xl
 ecg-assistant keys add "ward 3" --role clinician
 ecg-assistant serve --host 0.0.0.0 --tls-cert server.pem --tls-key server.key --no-browser
 """
@@ -44,6 +45,7 @@ def add(commands: Any) -> None:
     safety.add_argument("--work-seconds", type=_count, metavar="S", help="time limit of one request, in seconds (60)")
     options.add_risk_options(parser)
     options.add_library(parser)
+    options.add_recordings(parser, "where the page looks for the recordings of similar cases, to show their traces")
     options.add_heads(parser)
     parser.set_defaults(run=run)
 
@@ -89,13 +91,15 @@ def run(args: argparse.Namespace) -> int:
         print(f"warning: {said}", file=sys.stderr)
     granted = {"per_minute": args.per_minute, "waiting": args.waiting, "work_s": args.work_seconds}
     limits = replace(Limits(), **{name: value for name, value in granted.items() if value is not None})
+    from ui.looking import recording_folders
     from ui.server import Door, serve
 
+    folders = recording_folders(args.recordings)
     audit = AuditStore(args.audit or default_file())
     try:
         serve(
             Door(args.host, args.port, args.tls_cert, args.tls_key, args.proxy), keys=keys if made else None, audit=audit,
-            limits=limits, open_browser=not args.no_browser, **options.risks(args), heads=tuple(args.head),
+            limits=limits, recordings=folders, open_browser=not args.no_browser, **options.risks(args), heads=tuple(args.head),
         )  # fmt: skip
     finally:
         audit.close()

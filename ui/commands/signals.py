@@ -155,7 +155,7 @@ def _measured(task: tuple[str, argparse.Namespace]) -> list[str]:
 
     name, args = task
     try:
-        ecg = options.read_recording(name, args)
+        ecg = options.read_recording(name, args, long=True)
     except Exception as error:  # one broken file must never stop a run over thousands
         return measure_row(name, None, "false", why(error))
     try:
@@ -200,7 +200,7 @@ def fiducial_rows(name: str, ecg: ECG) -> list[list[str]]:
 def _delineated(task: tuple[str, argparse.Namespace]) -> tuple[str, list[list[str]], str]:
     name, args = task
     try:
-        return name, fiducial_rows(name, options.read_recording(name, args)), ""
+        return name, fiducial_rows(name, options.read_recording(name, args, long=True)), ""
     except Exception as error:  # as above
         return name, [], why(error)
 
@@ -239,7 +239,7 @@ def run_check(args: argparse.Namespace) -> int:
     for name in names if len(names) < 10 else progress(names, "check"):
         shown = name if name.startswith("demo:") else Path(name).name
         try:
-            ecg = options.read_recording(name, args)
+            ecg = options.read_recording(name, args, long=True)
             quality = check(ecg, wanted=wanted_leads(ecg.leads))
         except Exception as failure:  # as above
             error = failure if error is None else error
@@ -254,6 +254,8 @@ def run_check(args: argparse.Namespace) -> int:
             print(f"{shown}: {said} (score {quality.score:.3f})")
             for reason in quality.reasons:
                 print(f"  - {reason}")
+            if quality.filters.text():
+                print(f"  filters as the file states them: {quality.filters.text()}")
             if quality.bad_leads:
                 print(f"  leads not to be relied on: {', '.join(quality.bad_leads)}")
             if quality.limited:

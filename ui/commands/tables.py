@@ -16,7 +16,7 @@ from ui.commands.output import progress, quiet_stdout, table_rows_to
 
 if TYPE_CHECKING:
     from encoders.ecg import ECG
-    from encoders.encode import Encoder
+    from encoders.encode import Encoder, Encoding
 
 __all__ = ["MANY", "add", "expand", "summary", "why"]
 
@@ -34,10 +34,14 @@ def add(commands: Any) -> None:
     """Adds the commands."""
     predict = options.add_parser(
         commands, "predict", "statement probabilities of many recordings, as a table", PREDICT_EXAMPLES,
-        "One row per recording: record, the calibrated probability of each of the 71 SCP codes, usable, error.",
+        "One row per recording: record, the calibrated probability of each of the 71 SCP codes, usable, error. Twelve leads are"
+        " read by the network and measured, and age and sex are heeded where the file tells them.",
     )  # fmt: skip
     predict.add_argument("files", nargs="+", metavar="FILE", help=MANY)
     predict.add_argument("--out", metavar="TABLE.csv", help="where the table goes; stdout where left out")
+    predict.add_argument(
+        "--network-alone", action="store_true", help="leave out measurements, age and sex: faster, and less exact"
+    )
     options.add_recording_options(predict)
     options.add_engine(predict)
     predict.set_defaults(run=run_predict)
@@ -142,7 +146,7 @@ def _predicting(args: argparse.Namespace) -> Callable[[list[str]], list[tuple[li
 
     def work(names: list[str]) -> list[tuple[list[str], bool]]:
         attempts = [_attempt(name, args) for name in names]
-        probabilities = iter(_probabilities(encoder, [ecg for ecg, _, _ in attempts if ecg is not None]))
+        probabilities = iter(_probabilities(encoder, [ecg for ecg, _, _ in attempts if ecg is not None], args.network_alone))
         out = []
         for name, (ecg, usable, error) in zip(names, attempts, strict=True):
             values = None if ecg is None else next(probabilities)
@@ -161,11 +165,24 @@ def _row(name: str, probabilities: Any, usable: str, error: str) -> list[str]:
     return [name, *([""] * len(CODES) if probabilities is None else [f"{p:.6f}" for p in probabilities]), usable, error]
 
 
-def _probabilities(encoder: Encoder, ecgs: list[ECG]) -> list[Any]:
-    """Probabilities (71,) of each recording, or the error that it met; one recording never costs the others theirs."""
+def _probabilities(encoder: Encoder, ecgs: list[ECG], alone: bool) -> list[Any]:
+    """Probabilities (71,) of each recording, or the error that it met; one recording never costs the others theirs. ``alone``:
+    those of the network without measurements."""
     try:
-        return [encoding.probabilities for encoding in encoder.encode(ecgs)]
+        encodings = encoder.encode(ecgs)
+        if alone:
+            return [encoding.probabilities for encoding in encodings]
+        return [_measured(encoder, ecg, encoding).probabilities for ecg, encoding in zip(ecgs, encodings, strict=True)]
     except Exception as error:
         if len(ecgs) == 1:
             return [error]
-        return [value for ecg in ecgs for value in _probabilities(encoder, [ecg])]
+        return [value for ecg in ecgs for value in _probabilities(encoder, [ecg], alone)]
+
+
+def _measured(encoder: Encoder, ecg: ECG, encoding: Encoding) -> Encoding:
+    from encoders.leadsets import ALL_LEADS, with_limb_leads
+    from encoders.measure import measure
+
+    if encoding.lead_set != ALL_LEADS:
+        return encoding
+    return encoder.with_measurements(encoding, measure(with_limb_leads(ecg)), ecg.age_years, ecg.sex)

@@ -1,0 +1,191 @@
+"""What the network says together with what is measured: one linear score for each statement.
+
+The network sees windows of 2.5 s at 100 Hz, and neither age nor sex. Rate, rhythm over the whole recording, intervals, axes,
+voltages and ST levels are measured; a statement's score is
+
+    s = a z + b + β (u · Z + w · X)
+
+with its own logit z, the logits Z of all statements and the columns X below, all in units of their spread. ``a``, ``b``, ``u``
+and ``w`` are fitted (``encoders.fusion_fit``) on logits of networks that had not seen the recordings. It holds for the twelve
+leads; a value that could not be measured, and an unknown age or sex, count as the usual one.
+
+Columns: MEASUREMENT_NAMES, MORE_NAMES, LEAD_VALUES of each lead, age and sex, clipped to what 98 % of the recordings show; the
+square of age; and, for MEASUREMENT_NAMES, whether it could not be measured.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from encoders.ecg import STANDARD_LEADS
+from encoders.errors import ArtefactError
+from encoders.files import file_sha256
+from encoders.leadsets import ALL_LEADS
+from encoders.measurements import LEAD_VALUES, MEASUREMENT_NAMES, MORE_NAMES, Measurements
+from encoders.vocabulary import CODES
+
+if TYPE_CHECKING:
+    from encoders.ptbxl import PtbXl
+    from encoders.table import MeasuredTable
+
+__all__ = ["COLUMNS", "FUSED", "Columns", "Fusion", "Weighed", "joined", "measured_row", "ptbxl_rows", "row_names"]
+
+#: Name of this reading beside those of the sets of leads: all twelve leads, with measurements, age and sex.
+FUSED = "12 leads and measurements"
+WEIGHTS, CARD = "fusion.safetensors", "fusion.json"
+Rows = NDArray[np.float64]
+_WORTH_TELLING = 0.2
+
+
+def row_names() -> tuple[str, ...]:
+    """Names of the numbers that go in, in order."""
+    return (
+        *MEASUREMENT_NAMES, *MORE_NAMES, *(f"{name} {lead}" for lead in STANDARD_LEADS for name in LEAD_VALUES), "age", "female"
+    )  # fmt: skip
+
+
+#: How many numbers of one recording go in.
+COLUMNS = len(row_names())
+
+
+def measured_row(measurements: Measurements, age_years: float | None, sex: str | None) -> Rows:
+    """(COLUMNS,) of one recording, NaN where a value is not known. ``sex``: "F", "M" or None."""
+    per_lead = {item.lead: item for item in measurements.per_lead}
+    values: list[float | None] = [m.value for m in (*measurements.items, *measurements.more)]
+    for lead in STANDARD_LEADS:
+        item = per_lead.get(lead)
+        values += [None if item is None else item.value(name) for name in LEAD_VALUES]
+    values += [age_years, None if sex is None else float(sex == "F")]
+    return np.array([np.nan if value is None else float(value) for value in values])
+
+
+def joined(
+    fusion: Fusion, data: PtbXl, table: MeasuredTable, logits: Mapping[str, NDArray[np.float32]]
+) -> dict[str, NDArray[np.float32]]:
+    """Scores (n, 71) by reading: the network's logits from every set of leads, and under FUSED those of all twelve leads joined
+    with their measurements."""
+    return {**logits, FUSED: fusion.apply(logits[ALL_LEADS], ptbxl_rows(data, table))}
+
+
+def ptbxl_rows(data: PtbXl, table: MeasuredTable) -> Rows:
+    """(n, COLUMNS) of the recordings of a set and their measurements. Ages that PTB-XL masks (300) count as 90."""
+    ages, female = (data.table[name].to_numpy(float) for name in ("age", "sex"))  # 1 is female in PTB-XL
+    ages = np.where(ages > 130, 90, ages)
+    parts = [table.values, table.more, table.per_lead.reshape(len(data), -1), ages[:, None], female[:, None]]
+    return np.concatenate([np.asarray(part, np.float64) for part in parts], axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """How numbers become columns: ``low``, ``high`` (what they are clipped to), ``centre`` and ``spread``, each (COLUMNS,)."""
+
+    low: Rows
+    high: Rows
+    centre: Rows
+    spread: Rows
+
+    @classmethod
+    def of(cls, rows: Rows) -> Columns:
+        """From the numbers (n, COLUMNS) of the recordings that are learned from."""
+        low, high = np.nanquantile(rows, [0.01, 0.99], axis=0)
+        centre = np.nanmedian(rows, axis=0)
+        low[-1], high[-1], centre[-1] = 0.0, 1.0, 0.5  # sex
+        return cls(low, high, centre, np.nanstd(np.clip(rows, low, high), axis=0) + 1e-6)
+
+    def __call__(self, rows: Rows) -> Rows:
+        """(n, COLUMNS) → (n, columns); see the module's docstring for their order."""
+        known = np.where(np.isnan(rows), self.centre, rows)
+        x = (np.clip(known, self.low, self.high) - self.centre) / self.spread
+        missing = np.isnan(rows[:, : len(MEASUREMENT_NAMES)]).astype(np.float64)
+        return np.concatenate([x, x[:, -2:-1] ** 2, missing], axis=1)
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """A number of ``row_names``, its value (None: not known) and what it adds to a statement's log odds before calibration."""
+
+    name: str
+    value: float | None
+    log_odds: float
+
+    @property
+    def words(self) -> str:
+        """Name, value and what it adds."""
+        value = "not known" if self.value is None else f"{self.value:.4g}"
+        return f"{self.name} {value} ({self.log_odds:+.1f})"
+
+
+@dataclass(frozen=True, eq=False)
+class Fusion:
+    """``own``, ``offset`` (71,), ``others`` (71, 71; from, to), ``weights`` (columns, 71), ``share`` β, and the spread of the
+    logits: ``logit_centre``, ``logit_spread`` (71,)."""
+
+    columns: Columns
+    own: Rows
+    offset: Rows
+    others: Rows
+    weights: Rows
+    share: float
+    logit_centre: Rows
+    logit_spread: Rows
+    encoder_hash: str
+
+    def apply(self, logits: NDArray[np.floating], rows: Rows) -> NDArray[np.float32]:
+        """Scores (n, 71) from the network's logits (n, 71) and measured numbers (n, COLUMNS)."""
+        z = (np.asarray(logits, np.float64) - self.logit_centre) / self.logit_spread
+        told = z @ self.others + self.columns(rows) @ self.weights
+        return np.asarray(self.own * z + self.offset + self.share * told, np.float32)
+
+    def weighed(self, code: str, row: Rows, *, most: int = 4) -> tuple[Weighed, ...]:
+        """What of one recording's numbers (COLUMNS,) moved the score of ``code`` most, at least by 0.2, beside the network."""
+        parts = self.columns(row[None])[0] * self.weights[:, CODES.index(code)] * self.share
+        each = parts[:COLUMNS].copy()
+        each[COLUMNS - 2] += parts[COLUMNS]  # the square of age
+        each[: len(MEASUREMENT_NAMES)] += parts[COLUMNS + 1 :]  # not measurable
+        names = row_names()
+        best = [i for i in np.argsort(-np.abs(each), kind="stable")[:most] if abs(each[i]) >= _WORTH_TELLING]
+        return tuple(Weighed(names[i], None if np.isnan(row[i]) else float(row[i]), float(each[i])) for i in best)
+
+    def save(self, folder: Path, card: dict[str, Any]) -> None:
+        """Writes the weights in half precision, and their card."""
+        from safetensors.numpy import save_file
+
+        arrays = {name: np.ascontiguousarray(value, np.float32) for name, value in self._arrays().items()}
+        for name in ("others", "weights"):
+            arrays[name] = arrays[name].astype(np.float16)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(arrays, folder / WEIGHTS)
+        head = {"sha256": file_sha256(folder / WEIGHTS), "encoder": self.encoder_hash, "share": self.share, **card}
+        (folder / CARD).write_text(json.dumps(head, indent=1) + "\n", encoding="utf-8")
+
+    def _arrays(self) -> dict[str, Rows]:
+        columns = {name: getattr(self.columns, name) for name in ("low", "high", "centre", "spread")}
+        return {**columns, **{name: getattr(self, name) for name in _ARRAYS}}
+
+    @classmethod
+    def load(cls, folder: Path, encoder_hash: str) -> Fusion:
+        """Raises ArtefactError where the file is missing, damaged or belongs to another encoder."""
+        from safetensors.numpy import load_file
+
+        if not (folder / WEIGHTS).exists():
+            raise ArtefactError("The weights of the measurements are missing (fusion.safetensors); run `ecg-assistant train`.")
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        if card["sha256"] != file_sha256(folder / WEIGHTS):
+            raise ArtefactError("The weights of the measurements differ from their card (sha256); reinstall or train again.")
+        if card["encoder"] != encoder_hash:
+            raise ArtefactError("The weights of the measurements belong to another encoder; run `ecg-assistant train all`.")
+        found = {name: value.astype(np.float64) for name, value in load_file(folder / WEIGHTS).items()}
+        columns = Columns(found.pop("low"), found.pop("high"), found.pop("centre"), found.pop("spread"))
+        if len(columns.low) != COLUMNS or found["own"].shape != (len(CODES),):
+            raise ArtefactError("The weights of the measurements are of an older version; run `ecg-assistant train all`.")
+        return cls(columns=columns, share=float(card["share"]), encoder_hash=encoder_hash, **found)
+
+
+_ARRAYS = ("own", "offset", "others", "weights", "logit_centre", "logit_spread")

@@ -1,0 +1,148 @@
+"""Answers about the signal, about what was left open, and about normality beside what cannot be excluded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from assistant.answer import bare_answer, masked_lines, open_lines, signal_lines, st_lines
+from assistant.answers import answer
+from assistant.bare import asks_abnormal
+from assistant.compose import renderer, sections
+from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Evidence, Finding
+from assistant.intents import Question
+from assistant.question import understand_by_rules
+from assistant.scope import INTENDED_USE
+from encoders.measurements import MEASUREMENT_NAMES, Measurement, Measurements
+from encoders.quality import Quality
+from encoders.vocabulary import CODES
+
+
+def _evidence(quality: Quality | None = None, **states: tuple[str, float]) -> Evidence:
+    findings = tuple(Finding(c, states[c][1], states[c][0]) if c in states else Finding(c, 0.01, ABSENT) for c in CODES)
+    items = tuple(Measurement(n, None, 0) for n in MEASUREMENT_NAMES)
+    return Evidence(quality or Quality("usable", 0.97), Measurements(items), findings, (), (), 60.0, "M", "")
+
+
+def _said(text: str, quality: Quality) -> tuple[str, tuple[str, ...]]:
+    evidence, asked = _evidence(quality), understand_by_rules(text)
+    return " ".join(line.text for line in signal_lines(asked, evidence)), bare_answer(asked, evidence).values
+
+
+LIMITED = Quality(
+    "limited", 0.7, ("Noise in V3; do not rely on what it shows.",), ("noise",), ("V3",), lead_noise_kinds={"V3": ("muscle",)},
+    placement="as expected",
+)  # fmt: skip
+SWAPPED = Quality(
+    "limited", 0.9, ("Lead I looks upside down; check the electrodes.",), ("arm_swap_suspected",), placement="doubted"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "quality", "start", "value"),
+    [
+        ("Could the signal be trusted in V3?", LIMITED, "No: lead V3 should not be relied on (muscle noise).", "no"),
+        ("Could the signal be trusted in V3?", Quality("usable", 0.97), "Yes: lead V3 can be relied on", "yes"),
+        ("Is V3 noisy?", LIMITED, "Yes: lead V3 should not be relied on", "yes"),
+        ("Is V4 noisy?", LIMITED, "No: lead V4 can be relied on: no disturbance was found there.", "no"),
+        ("Can I trust leads V3 and V5?", LIMITED, "No: lead V3 should not be relied on (muscle noise). Lead V5 can", "no"),
+        ("Are the electrodes placed correctly?", SWAPPED, "No: the direction of the leads speaks against", "no"),
+        ("Are the electrodes swapped?", SWAPPED, "Yes: the direction", "yes"),
+        ("Are the electrodes placed correctly?", LIMITED, "Yes: the leads run as they do", "yes"),
+        ("Are the electrodes placed correctly?", Quality("usable", 0.9), "Whether the electrodes are", "cannot be judged"),
+        ("Is V3 noisy?", Quality("unusable", 0.1, ("Leads are flat.",), bad_leads=("V3",)), "Yes: lead V3 should not", "yes"),
+    ],
+)
+def test_a_question_on_the_signal_is_answered_as_it_is_put(text: str, quality: Quality, start: str, value: str) -> None:
+    said, values = _said(text, quality)
+    assert said.startswith(start) and values == (value,)
+
+
+def test_bad_leads_are_named_and_limits_told() -> None:
+    said, _ = _said("Which leads would you not trust?", LIMITED)
+    assert said == "Lead V3 should not be relied on. Noise in V3; do not rely on what it shows."
+    clean, _ = _said("Which leads would you not trust?", Quality("usable", 1.0))
+    assert clean.startswith("No lead was found that should not be relied on.")
+    assert signal_lines(understand_by_rules("Is there AF?"), _evidence(LIMITED)) == ()
+
+
+def test_trust_in_a_lead_is_a_question_of_quality_and_trust_in_a_finding_is_not() -> None:
+    for text in ("Could the signal be trusted in V3?", "is V3 reliable", "can I believe what lead II shows", "do you trust aVL?"):
+        assert understand_by_rules(text).intent == "quality", text
+    assert understand_by_rules("how reliable is the QTc?").intent == "certainty"
+    assert understand_by_rules("is the ST elevation in V3 reliable?").intent == "verify"
+
+
+def test_what_was_left_open_is_listed_by_state() -> None:
+    evidence = _evidence(AFLT=(NOT_ASSESSED, 0.01), LVH=(UNDETERMINED, 0.3))
+    for text in ("What is not assessed?", "Which findings stay open?", "What could you not judge?"):
+        asked = understand_by_rules(text)
+        assert asked.intent == "query", text
+        lines = open_lines(asked, evidence)
+        assert [line.evidence for line in lines] == [("F:LVH",), ("F:AFLT",)]
+        assert bare_answer(asked, evidence).values and not bare_answer(asked, evidence).open
+    assert open_lines(understand_by_rules("What is the rhythm?"), evidence) == ()
+
+
+def test_no_plain_normal_beside_an_infarction_that_cannot_be_excluded() -> None:
+    normal = Question("Is this ECG normal?", "normal", ("NORM",))
+    calm = _evidence(NORM=(PRESENT, 0.95), SR=(PRESENT, 0.99))
+    open_ = _evidence(NORM=(PRESENT, 0.95), SR=(PRESENT, 0.99), IMI=(UNDETERMINED, 0.4))
+    assert open_.pressing() and not calm.pressing()
+    said = " ".join(s.text for s in renderer(open_))
+    assert "Otherwise normal ECG." in said and "Inferior myocardial infarction cannot be excluded." in said
+    assert "Normal ECG." in " ".join(s.text for s in renderer(calm))
+    text = " ".join(s.text for s in answer(open_, normal, None))
+    assert text.startswith("Yes, the ECG is otherwise normal.") and "cannot be excluded" in text
+    assert [s.text for s in answer(calm, normal, None)] == ["Yes, the ECG is normal."]
+    nothing = _evidence(SR=(PRESENT, 0.99), IMI=(UNDETERMINED, 0.4))
+    assert "No abnormal finding was stated" not in " ".join(s.text for s in renderer(nothing))
+
+
+def test_sections_exclude_nothing_that_the_impression_does_not_name() -> None:
+    weak = _evidence(NORM=(PRESENT, 0.95), SR=(PRESENT, 0.99), LMI=(UNDETERMINED, 0.001))
+    assert not weak.pressing()
+    text = " ".join(s.text for s in sections(weak)["infarction and ST-T"])
+    assert "Lateral myocardial infarction cannot be judged." in text and "excluded" not in text
+
+
+def test_absence_of_infarction_patterns_never_stands_as_a_rule_out() -> None:
+    for text in ("Is there a myocardial infarction?", "Can you exclude an inferior infarct?"):
+        assert understand_by_rules(text).reason == INTENDED_USE, text
+    assert understand_by_rules("Is there left ventricular hypertrophy?").reason == ""
+
+
+def test_how_bad_is_not_answered_with_yes_or_no_to_normality() -> None:
+    assert asks_abnormal(Question("Anything critical?", "normal", ("NORM",))) is None
+    assert asks_abnormal(Question("Anything odd here?", "normal", ("NORM",))) is True
+    assert asks_abnormal(Question("Is it normal?", "normal", ("NORM",))) is False
+
+
+def test_what_hides_infarction_is_said_beside_its_absence() -> None:
+    asked = understand_by_rules("Can you exclude an infarction?")
+    blocked = _evidence(CLBBB=(PRESENT, 0.97))
+    (line,) = masked_lines(asked, blocked)
+    assert line.text == "Complete left bundle branch block hides infarction, so that its absence says little here."
+    assert masked_lines(asked, _evidence(CRBBB=(PRESENT, 0.97))) == ()
+    assert masked_lines(asked, _evidence(CLBBB=(PRESENT, 0.97), IMI=(PRESENT, 0.9))) == ()
+    assert masked_lines(understand_by_rules("Is there AF?"), blocked) == ()
+
+
+def test_st_levels_are_told_where_the_statement_was_not_assessed() -> None:
+    asked = understand_by_rules("Is there ST elevation?")
+    evidence = _evidence(STE_=(NOT_ASSESSED, 0.01))
+
+    def measured(v3_mv: float) -> Evidence:
+        items = tuple(
+            Measurement(n, v3_mv if n[-2:] in ("V2", "V3") else 0.02, 8, reliability=0.9)
+            if n.startswith("st_j_mv_")
+            else Measurement(n, None, 0)
+            for n in MEASUREMENT_NAMES
+        )
+        return replace(evidence, measurements=Measurements(items))
+
+    (line,) = st_lines(asked, measured(0.08))
+    assert "no two contiguous leads" in line.text and "0.08 mV" in line.text and "does not rule out" in line.text
+    assert st_lines(asked, measured(0.3)) == () and st_lines(asked, evidence) == ()
+    assert st_lines(understand_by_rules("Is there AF?"), measured(0.08)) == ()

@@ -1,0 +1,140 @@
+"""Network and measurements joined: the same numbers from records and tables, what is not known is neutral, and the fit finds what
+was planted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from encoders.calibrate import Calibration
+from encoders.ecg import STANDARD_LEADS
+from encoders.encode import Encoder, Encoding
+from encoders.errors import ArtefactError
+from encoders.fusion import COLUMNS, FUSED, Columns, Fusion, measured_row, row_names
+from encoders.fusion_fit import fit_fusion, left_out_table
+from encoders.leadsets import ALL_LEADS
+from encoders.measurements import (
+    LEAD_VALUES,
+    MEASUREMENT_NAMES,
+    MORE_NAMES,
+    LeadMeasurement,
+    Measurement,
+    Measurements,
+)
+from encoders.table import MeasuredTable
+from encoders.vocabulary import CODES
+
+HASH = "a" * 64
+STRICT = {"weights": 300.0, "others": 300.0, "share": 1.0}
+
+
+def measurements(**values: float | None) -> Measurements:
+    def some(names: tuple[str, ...]) -> tuple[Measurement, ...]:
+        return tuple(Measurement(name, values.get(name), reliability=1.0) for name in names)
+
+    lead = LeadMeasurement("V2", **{LEAD_VALUES[0]: 0.25})
+    others = tuple(LeadMeasurement(name) for name in STANDARD_LEADS if name != "V2")
+    return Measurements(some(MEASUREMENT_NAMES), some(MORE_NAMES), (lead, *others))
+
+
+def planted(n: int = 1200) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logits, numbers and labels in which long PR intervals make 1AVB, of which the network knows nothing."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(n, COLUMNS))
+    rows[:, row_names().index("pr_ms")] = rng.normal(165, 30, n)
+    rows[:, -1] = rng.integers(0, 2, n)
+    labels = (rng.random((n, len(CODES))) < 0.2).astype(np.uint8)
+    labels[:, CODES.index("1AVB")] = rows[:, row_names().index("pr_ms")] > 200
+    logits = rng.normal(size=labels.shape) + labels * 1.5
+    logits[:, CODES.index("1AVB")] = rng.normal(size=n)
+    return logits, rows, labels
+
+
+def test_a_record_and_a_table_give_the_same_numbers() -> None:
+    made = measurements(pr_ms=212.0, rate_bpm=71.0, beats_n=12.0)
+    row = measured_row(made, 64.0, "F")
+    named = dict(zip(row_names(), row, strict=True))
+    assert row.shape == (COLUMNS,) == (len(set(row_names())),)
+    assert (named["pr_ms"], named["rate_bpm"], named["beats_n"], named["age"], named["female"]) == (212, 71, 12, 64, 1)
+    assert named[f"{LEAD_VALUES[0]} V2"] == 0.25 and np.isnan(named[f"{LEAD_VALUES[0]} V3"]) and np.isnan(named["qrs_ms"])
+    assert np.isnan(measured_row(made, None, None)[-2:]).all() and measured_row(made, 64.0, "M")[-1] == 0
+    per_lead = np.array([[np.nan if (v := next(one for one in made.per_lead if one.lead == lead).value(name)) is None else v
+                          for name in LEAD_VALUES] for lead in STANDARD_LEADS])  # fmt: skip
+    values = [np.array([np.nan if m.value is None else m.value for m in part]) for part in (made.items, made.more)]
+    table = MeasuredTable(
+        values[0][None], values[0][None], np.ones(1, bool), values[1][None], values[1][None], per_lead[None], np.ones((1, 12))
+    )
+    assert np.array_equal(
+        np.concatenate([table.values[0], table.more[0], table.per_lead[0].ravel()]), row[:-2], equal_nan=True
+    )
+
+
+def test_the_fit_finds_what_the_network_does_not_know_and_survives_a_file(tmp_path: Path) -> None:
+    logits, rows, labels = planted()
+    found = left_out_table(logits, rows, labels, np.arange(len(rows)) % 4, ((0,), (1,)), STRICT)["left out"]
+    assert [one["folds"] for one in found] == [[0], [1]] and all(one["fused"] > one["network"] for one in found)
+    fusion = fit_fusion(logits, rows, labels, HASH, STRICT)
+    at = CODES.index("1AVB")
+    long, short = rows[:1].copy(), rows[:1].copy()
+    long[0, row_names().index("pr_ms")], short[0, row_names().index("pr_ms")] = 230, 150
+    assert fusion.apply(logits[:1], long)[0, at] > fusion.apply(logits[:1], short)[0, at]
+    fusion.save(tmp_path, {"date": "2026-01-01"})
+    again = Fusion.load(tmp_path, HASH)
+    assert np.abs(again.apply(logits, rows) - fusion.apply(logits, rows)).max() < 0.02
+    with pytest.raises(ArtefactError, match="another encoder"):
+        Fusion.load(tmp_path, "b" * 64)
+    (tmp_path / "fusion.safetensors").write_bytes(b"x")
+    with pytest.raises(ArtefactError, match="differ from their card"):
+        Fusion.load(tmp_path, HASH)
+    with pytest.raises(ArtefactError, match="missing"):
+        Fusion.load(tmp_path / "nowhere", HASH)
+
+
+def test_what_moved_a_score_is_told_and_adds_up() -> None:
+    logits, rows, labels = planted(600)
+    fusion = fit_fusion(logits, rows, labels, HASH, STRICT)
+    row = rows[0].copy()
+    row[row_names().index("pr_ms")] = 240
+    every = fusion.weighed("1AVB", row, most=COLUMNS)
+    assert every[0].name == "pr_ms" and every[0].log_odds > 0.3 and every[0].words.startswith("pr_ms 240 (+")
+    assert all(abs(one.log_odds) >= 0.2 for one in every) and len(fusion.weighed("1AVB", row)) <= 4
+    usual = np.where(np.arange(COLUMNS) == row_names().index("pr_ms"), np.nan, row)
+    moved = fusion.apply(logits[:1], row[None]) - fusion.apply(logits[:1], usual[None])
+    unknown = [one for one in fusion.weighed("1AVB", usual, most=COLUMNS) if one.name == "pr_ms"]
+    gone = unknown[0].log_odds if unknown else 0.0
+    assert moved[0, CODES.index("1AVB")] == pytest.approx(every[0].log_odds - gone, abs=0.2)
+
+
+def test_what_is_not_known_counts_as_usual_and_what_is_wild_is_bounded() -> None:
+    rows = planted()[1]
+    columns = Columns.of(rows)
+    usual = columns(np.full((1, COLUMNS), np.nan))[0]
+    missing = slice(COLUMNS + 1, COLUMNS + 1 + len(MEASUREMENT_NAMES))
+    assert (usual[missing] == 1).all() and not np.delete(usual, np.r_[missing]).any()
+    wild = columns(np.full((1, COLUMNS), 1e12))
+    assert np.isfinite(wild).all() and np.abs(wild[0, :COLUMNS]).max() < 10
+
+
+def test_an_encoding_of_twelve_leads_is_joined_and_one_of_fewer_stays(tmp_path: Path) -> None:
+    logits, rows, labels = planted(400)
+    fusion = fit_fusion(logits, rows, labels, HASH, STRICT)
+    zero = np.zeros(1, np.float32)
+    read = Encoding(np.full(71, 0.5, np.float32), logits[0].astype(np.float32), zero, zero, ALL_LEADS)
+
+    class Network:
+        def eval(self) -> Network:
+            return self
+
+    encoder = Encoder(Network(), Calibration.identity(HASH), HASH, fusion)  # type: ignore[arg-type]
+    one = encoder.with_measurements(read, measurements(pr_ms=230.0), None, None)
+    other = encoder.with_measurements(read, measurements(pr_ms=150.0), None, None)
+    at = CODES.index("1AVB")
+    assert one.probabilities[at] > other.probabilities[at] and np.array_equal(one.logits, read.logits)
+    few = replace(read, lead_set="I")
+    assert encoder.with_measurements(few, measurements(pr_ms=230.0), None, None) is few
+    with pytest.raises(ArtefactError, match="load it calibrated"):
+        Encoder(Network(), Calibration.identity(HASH), HASH).with_measurements(read, measurements(), None, None)  # type: ignore[arg-type]
+    assert FUSED in Calibration.identity(HASH).curves
