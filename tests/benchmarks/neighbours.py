@@ -32,6 +32,7 @@ from encoders.calibrate import fit_calibration
 from encoders.ecg import ECG
 from encoders.encode import Encoder, prepare
 from encoders.evaluate import patient_halves
+from encoders.fusion import FUSED, Fusion, joined
 from encoders.leadsets import ALL_LEADS
 from encoders.ptbxl import PtbXl, load_ptbxl
 from encoders.raw import encode_lead_sets
@@ -68,19 +69,20 @@ def agreement_loss(labels: NDArray[np.uint8], found: list[tuple[Case, ...]], pre
 
 
 def doubt(
-    data: PtbXl, logits: Floats, run: Path, found: list[tuple[Case, ...]], prevalence: dict[str, float]
+    data: PtbXl, logits: Floats, fusion: Fusion, run: Path, found: list[tuple[Case, ...]], prevalence: dict[str, float]
 ) -> dict[str, dict[str, Any]]:
     """Error rate of stated and of absent findings, by whether neighbours speak against them."""
     table = measure_table(data, run, read_from=ALL_LEADS)
+    scores = joined(fusion, data, table, {ALL_LEADS: logits})[FUSED]
     sexes = data.table["sex"].to_numpy(float)
     measured = Measured(table.values.astype(float), table.reliability.astype(float), sexes == 1, ~np.isnan(sexes))
     states = np.zeros(data.labels.shape, np.int8)
     first = patient_halves(data.patients)
     for fit, show in ((first, ~first), (~first, first)):
-        curve = fit_calibration(logits[fit], data.labels[fit], "")
-        thresholds = fit_risk(data.labels[fit], curve.apply(logits[fit]), read_from=ALL_LEADS)
+        curve = fit_calibration(scores[fit], data.labels[fit], "")
+        thresholds = fit_risk(data.labels[fit], curve.apply(scores[fit]), read_from=ALL_LEADS)
         part = Measured(measured.values[show], measured.reliability[show], measured.female[show], measured.sex_known[show])
-        states[show] = settle(curve.apply(logits[show]), part, thresholds).states
+        states[show] = settle(curve.apply(scores[show]), part, thresholds).states
     rows: dict[str, list[tuple[bool, bool, float, bool]]] = {"present": [], "absent": []}
     for i, near in enumerate(found):
         if not table.usable[i]:
@@ -204,7 +206,7 @@ def main() -> None:
         prevalence = library.prevalences()
         parts: dict[str, Callable[[], dict[str, Any]]] = {
             "agreement": lambda: agreement_loss(data.labels, found, prevalence),
-            "doubt": lambda: doubt(data, seen.logits, args.run, found, prevalence),
+            "doubt": lambda: doubt(data, seen.logits, encoder.fused(), args.run, found, prevalence),
             "hybrid": lambda: hybrid(data, seen.embeddings, library),
             "near_duplicates": lambda: near_duplicates(data, seen.embeddings, found),
         }
