@@ -282,7 +282,7 @@ def _states(question: Question, evidence: Evidence, told: tuple[str, ...]) -> Ba
     assessed = [f for f in known if f.state != NOT_ASSESSED]
     if question.intent == "certainty" and assessed:
         # The probability is the answer, settled or not.
-        shown = tuple(f"{100 * f.probability:.0f} %" for f in assessed)
+        shown = tuple(f.percent for f in assessed)
         return Bare(shown, min(max(f.probability, 1 - f.probability) for f in assessed), tuple(f.id for f in assessed))
     if question.intent == "normal" and not present and normality(view) == "no":
         # Not normal, since something abnormal is stated.

@@ -381,9 +381,9 @@ def _certainty(claim: CertaintyClaim, context: _Context) -> tuple[str, ...]:
                 if context.placeholders:
                     return (finding.id,)
                 raise _Unsupported(f"{claim.printed} is not filled")
-            if claim.printed == f"{100 * finding.probability:.0f}":
+            if claim.printed == finding.percent:
                 return (finding.id,)
-            raise _Unsupported(f"the probability of {code} is {100 * finding.probability:.0f} %")
+            raise _Unsupported(f"the probability of {code} is {finding.percent}")
     raise _Unsupported(f"no probability of {code} is known")
 
 

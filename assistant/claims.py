@@ -66,11 +66,9 @@ class QualityClaim:
 
 @dataclass(frozen=True)
 class CertaintyClaim:
-    """The probability of a statement, in whole percent, or in a word."""
+    """The probability of a statement, ``printed`` in whole percent ("93 %", "over 99 %") or as a placeholder."""
 
     codes: tuple[str, ...]
-    percent: int | None = None
-    word: str = ""
     printed: str = ""
 
 

@@ -38,6 +38,12 @@ class Finding:
     def id(self) -> str:
         return f"F:{self.code}"
 
+    @property
+    def percent(self) -> str:
+        """The probability as it is written; never as none or as certainty."""
+        shown = f"{100 * self.probability:.0f} %"
+        return {"0 %": "under 1 %", "100 %": "over 99 %"}.get(shown, shown)
+
     def to_json(self) -> dict[str, Any]:
         s = statement(self.code)
         return {

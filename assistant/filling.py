@@ -51,6 +51,6 @@ def _value(slot: str, evidence: Evidence, code: str | None) -> str:
     if slot == "[k_cases]":
         return str(case_counts(evidence)[code])
     if slot == "[probability]":
-        found = [f.probability for f in evidence.findings if f.code == code]
-        return f"{100 * found[0]:.0f} %" if found else "not known"
+        found = [f.percent for f in evidence.findings if f.code == code]
+        return found[0] if found else "not known"
     return statement(code).criteria if slot == "[criteria]" else statement(code).citation

@@ -126,8 +126,7 @@ def _sure(item: Any, polarity: str) -> Any:
 
 
 def _certain(found: Any, percent: str) -> Any:
-    number = None if percent.startswith("[") else int(percent)
-    return (*found[1], CertaintyClaim(found[0], number, "", percent))
+    return (*found[1], CertaintyClaim(found[0], percent))
 
 
 def _rules() -> list[Rule]:
@@ -310,7 +309,9 @@ def _rules() -> list[Rule]:
     r("Q", "(the recording is usable|signal quality is good|the recording can be read)", lambda: QualityClaim("usable"))
     r("Q", "(the recording is not usable|the recording can not be read)", lambda: QualityClaim("unusable"))
     # certainty
-    r("PC", "@number %", lambda n: n if n.isdigit() else None)
+    r("PC", "@number %", lambda n: f"{n} %" if n.isdigit() else None)
+    r("PC", "under 1 %", lambda: "under 1 %")
+    r("PC", "over 99 %", lambda: "over 99 %")
     r("PC", "@C", lambda n: n)
     for polarity, said in (("present", seen), ("absent", f"(absent|not {seen})"), ("undetermined", "undetermined")):
         r("PF", f"<I0> {be} {said}", lambda i, p=polarity: _sure(i, p))

@@ -115,12 +115,6 @@ class Weighed:
     value: float | None
     log_odds: float
 
-    @property
-    def words(self) -> str:
-        """Name, value and what it adds."""
-        value = "not known" if self.value is None else f"{self.value:.4g}"
-        return f"{self.name} {value} ({self.log_odds:+.1f})"
-
 
 @dataclass(frozen=True, eq=False)
 class Fusion:

@@ -15,7 +15,7 @@ from typing import Any
 
 from encoders.vocabulary import CODES
 from ui import texts
-from ui.panes import name_of
+from ui.naming import name_of
 from ui.ranges import judged, normal_range
 from ui.signing import SignedReport, checked_label
 

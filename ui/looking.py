@@ -14,6 +14,7 @@ from encoders.leadsets import with_limb_leads
 from retrieval.recordings import local_file
 from retrieval.store import CaseRow
 from ui import texts
+from ui.naming import weighed
 from ui.paper import Paper, View, beat_sheet, sheet_of, svg
 from ui.plot import scale_text
 from ui.present import paper_html
@@ -122,7 +123,7 @@ def spoken_html(explanation: Explanation | None) -> str:
     )
     said.append(texts.STRETCHES.format(spans=spans) if spans else texts.NO_STRETCH.format(name=name))
     if explanation.measured:
-        said.append(texts.WEIGHED.format(values=", ".join(one.words for one in explanation.measured)))
+        said.append(texts.WEIGHED.format(values=", ".join(weighed(one) for one in explanation.measured)))
     words = "".join(f"<p>{escape(sentence)}</p>" for sentence in said)
     button = f'<button type="button" class="ea-small" data-look="clear">{escape(texts.CLEAR_MARKS)}</button>'
     return f'{words}<p class="ea-note">{escape(NOTE)}</p>{button}'

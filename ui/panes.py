@@ -10,34 +10,18 @@ from html import escape
 from typing import Any
 
 from encoders.ecg import STANDARD_LEADS
-from encoders.measurements import UNITS
 from retrieval.case import Case, left_out_words
 from retrieval.contrast import contrast
 from ui import texts
+from ui.naming import VITALS, name_of, number, percent, value_of
 from ui.ranges import Range, judged, normal_range
 
 __all__ = [
-    "cases_html", "chips", "comparison_html", "evidence_html", "findings_html", "measurements_html", "name_of", "number",
-    "vitals_html",
+    "cases_html", "chips", "comparison_html", "evidence_html", "findings_html", "measurements_html", "vitals_html",
 ]  # fmt: skip
 
 Document = Mapping[str, Any]
 URGENCY = {"critical": 0, "urgent": 1, "routine": 2, "normal": 3}
-#: The values that stand in the strip under the paper, as on the header of a cart's print.
-_VITALS = (
-    ("rate_bpm", "Rate"), ("pr_ms", "PR"), ("qrs_ms", "QRS"), ("qt_ms", "QT"), ("qtc_ms", "QTcF"),
-    ("axis_deg", "QRS axis"), ("rr_irregularity", "RR irregularity"), ("p_wave_share", "Beats with P"),
-)  # fmt: skip
-_NAMES = {
-    **dict(_VITALS), "qtc_ms": "QTc (Fridericia)", "sokolow_lyon_mv": "Sokolow-Lyon voltage", "cornell_mv": "Cornell voltage",
-    "p_ms": "P duration",
-    "cornell_product_mvms": "Cornell product", "qtc_bazett_ms": "QTc (Bazett)", "qtc_framingham_ms": "QTc (Framingham)",
-    "qtc_hodges_ms": "QTc (Hodges)", "pauses_2s_n": "Pauses of 2 s and more", "pauses_3s_n": "Pauses of 3 s and more",
-    "rr_ms": "RR, mean", "rr_sd_ms": "RR, standard deviation", "rr_min_ms": "RR, shortest", "rr_max_ms": "RR, longest",
-    "rr_rmssd_ms": "RMSSD", "rr_pnn50": "pNN50", "beats_n": "Beats", "atrial_rate_bpm": "Atrial rate",
-    "p_axis_deg": "P axis", "t_axis_deg": "T axis", "r_transition": "R transition, chest position",
-    "premature_ventricular_n": "Premature ventricular beats", "premature_atrial_n": "Premature atrial beats",
-}  # fmt: skip
 #: What is set beside a case's own values.
 _BESIDE = ("rate_bpm", "pr_ms", "qrs_ms", "qtc_ms", "axis_deg")
 #: Statements that are told of the neighbours.
@@ -45,32 +29,12 @@ _SAID = 8
 _VERDICTS = {"low": "↓", "high": "↑", "": ""}
 
 
-def number(value: float | None, unit: str) -> str:
-    """A value as it is printed; a dash where it is missing."""
-    if value is None:
-        return "—"
-    # Rounded first, and 0 added: no value is "-0.00".
-    shown = f"{round(value) + 0:d}" if unit in ("/min", "ms", "°") else f"{round(value, 2) + 0.0:.2f}"
-    return f"{shown}{'' if unit in ('/min', '°', '') else ' '}{unit}"
-
-
-def name_of(name: str) -> str:
-    """A measurement as people call it."""
-    if name.startswith("st_j_mv_"):
-        return f"ST at J, lead {name.rsplit('_', 1)[-1]}"
-    plain = " ".join(part for part in name.split("_") if part not in UNITS)
-    return _NAMES.get(name, plain[:1].upper() + plain[1:])
-
-
 def _range(name: str, document: Document) -> Range | None:
     return normal_range(name, document.get("age_years"), document.get("sex"))
 
 
 def _value(name: str, item: Document) -> str:
-    value = item["value"]
-    if value is not None and name.endswith("_n"):
-        return f"{value:.0f}"
-    return f"{100 * value:.0f} %" if name == "p_wave_share" and value is not None else number(value, item["unit"])
+    return value_of(name, item["value"], item["unit"])
 
 
 def _rests_on(item: Document) -> str:
@@ -92,7 +56,7 @@ def vitals_html(document: Document) -> str:
     """The main measurements as a strip, each with its normal range, marked where it lies outside."""
     measured: Mapping[str, Document] = document.get("measurements") or {}
     boxes = []
-    for name, label in _VITALS:
+    for name, label in VITALS:
         if name not in measured:
             continue
         item = measured[name]
@@ -156,11 +120,6 @@ def findings_html(document: Document) -> str:
     return f'<h3>{escape(texts.FINDINGS)}</h3>{hint}{"".join(out)}<p class="ea-note">{escape(note)}</p>'
 
 
-def _percent(probability: float) -> str:
-    percent = 100 * probability
-    return "< 1 %" if percent < 1 else "> 99 %" if percent > 99 else f"{percent:.0f} %"
-
-
 def _finding(finding: Document) -> str:
     probability = float(finding["probability"])
     doubt = f' <span class="ea-doubt">{escape(_against(finding))}</span>' if finding.get("against") else ""
@@ -169,7 +128,7 @@ def _finding(finding: Document) -> str:
         f' data-show="1"><span class="ea-name">{escape(finding["name"])} <code>F:{escape(finding["code"])}</code>{doubt}</span>'
         f'<span class="ea-urgency">{escape(finding["urgency"])}</span>'
         f'<span class="ea-bar" aria-hidden="true"><i style="width:{100 * probability:.1f}%"></i></span>'
-        f'<span class="ea-num">{escape(_percent(probability))}</span></button>'
+        f'<span class="ea-num">{escape(percent(probability))}</span></button>'
     )
 
 
@@ -213,7 +172,7 @@ def _short(evidence_id: str, document: Document) -> str:
     if kind == "M":
         return f"{name_of(name)}: {_value(name, item)}"
     if kind == "F":
-        return f"{item['name']}: {item['state']}, {_percent(float(item['probability']))}"
+        return f"{item['name']}: {item['state']}, {percent(float(item['probability']))}"
     if kind == "Q":
         return texts.RECORDING_IS.format(item["verdict"])
     return str(item["text"]) if "text" in item else evidence_id
@@ -244,7 +203,7 @@ def _told(evidence_id: str, document: Document) -> str:
     if kind == "F":
         parts = (str(item.get(name) or "").rstrip(".") for name in ("criteria", "citation", "reason"))
         about = " ".join(f"{part[:1].upper()}{part[1:]}." for part in parts if part)
-        state = f"{item['state']}, {texts.PROBABILITY} {_percent(float(item['probability']))}"
+        state = f"{item['state']}, {texts.PROBABILITY} {percent(float(item['probability']))}"
         return f"{head}<b>{escape(item['name'])}</b>: {escape(state)}. {escape(about)}"
     if kind == "N":
         return f"{head}{escape(item['text'])}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from encoders.ecg import ECG
 from encoders.leadsets import with_limb_leads
 from ui import texts
-from ui.panes import name_of, number
+from ui.naming import name_of, number
 from ui.paper import Paper, sheet_of
 from ui.plot import MM_PER_INCH, draw_sheet, scale_text
 from ui.ranges import judged, normal_range

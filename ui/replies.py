@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from ui import texts
+from ui.naming import percent
 from ui.panes import chips
 
 if TYPE_CHECKING:
@@ -25,8 +26,7 @@ def reply_html(lines: Sequence[Line], reply: Mapping[str, Any], document: Mappin
         return shown
     sure = ""
     if reply["status"] == "answer":
-        percent = f"{100 * float(reply['confidence']):.0f} %"
-        sure = f'<p class="ea-note">{escape(texts.CONFIDENCE.format(percent))}</p>'
+        sure = f'<p class="ea-note">{escape(texts.CONFIDENCE.format(percent(float(reply["confidence"]))))}</p>'
     return f'<div class="ea-asked" data-status="{escape(reply["status"])}">{shown}{sure}</div>'
 
 

@@ -340,7 +340,8 @@ def test_claims_carry_what_was_said() -> None:
     assert parse("Left axis deviation (−45°).") == parse("Left axis deviation (-45°).")
     assert parse("PR interval not measurable.") == (MeasurementClaim("pr_ms", word="not measurable"),)
     assert parse("7 of 10 similar cases had complete left bundle branch block.") == (CaseClaim(("CLBBB",), 7, 10),)
-    assert parse("The probability of atrial fibrillation is 93 %.") == (CertaintyClaim(("AFIB",), 93, "", "93"),)
+    assert parse("The probability of atrial fibrillation is 93 %.") == (CertaintyClaim(("AFIB",), "93 %"),)
+    assert parse("Atrial fibrillation is present: probability over 99 %.")[-1] == CertaintyClaim(("AFIB",), "over 99 %")
     assert parse("This is not a normal ECG.") == (NormalClaim("absent"),)
     assert parse("Sinus rhythm at [rate_bpm].") == (
         FindingClaim(("SR",), "present"),

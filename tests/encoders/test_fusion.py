@@ -99,7 +99,7 @@ def test_what_moved_a_score_is_told_and_adds_up() -> None:
     row = rows[0].copy()
     row[row_names().index("pr_ms")] = 240
     every = fusion.weighed("1AVB", row, most=COLUMNS)
-    assert every[0].name == "pr_ms" and every[0].log_odds > 0.3 and every[0].words.startswith("pr_ms 240 (+")
+    assert every[0].name == "pr_ms" and every[0].log_odds > 0.3 and every[0].value == 240
     assert all(abs(one.log_odds) >= 0.2 for one in every) and len(fusion.weighed("1AVB", row)) <= 4
     usual = np.where(np.arange(COLUMNS) == row_names().index("pr_ms"), np.nan, row)
     moved = fusion.apply(logits[:1], row[None]) - fusion.apply(logits[:1], usual[None])

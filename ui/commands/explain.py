@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from encoders.errors import QueryError
 from ui.commands import options
 from ui.commands.output import quiet_stdout, whole_file, write_json
+from ui.naming import weighed
 
 if TYPE_CHECKING:
     from assistant.evidence import Evidence, Finding
@@ -123,7 +124,7 @@ def _text(evidence: Evidence, explained: Sequence[tuple[Finding, Explanation]]) 
             shares = (f"{name} {100 * share:.0f} % ({100 * one.time[name]:.0f} %)" for name, share in one.by_part.items())
             lines.append("  by part of the beat (in brackets its share of the time): " + ", ".join(shares))
         if one.measured:
-            lines.append("  measurements that moved the probability (log odds): " + ", ".join(w.words for w in one.measured))
+            lines.append("  measurements that moved the probability (log odds): " + ", ".join(map(weighed, one.measured)))
         lines.append("")
     return "\n".join([*lines, NOTE])
 
