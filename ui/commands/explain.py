@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from encoders.errors import QueryError
 from ui.commands import options
 from ui.commands.output import quiet_stdout, whole_file, write_json
-from ui.naming import weighed
 
 if TYPE_CHECKING:
     from assistant.evidence import Evidence, Finding
@@ -105,6 +104,7 @@ def _document(finding: Finding, explanation: Explanation) -> dict[str, Any]:
 def _text(evidence: Evidence, explained: Sequence[tuple[Finding, Explanation]]) -> str:
     from encoders.explanation import NOTE
     from encoders.vocabulary import statement
+    from ui.naming import weighed
 
     lines = []
     if not evidence.quality.usable:
