@@ -68,8 +68,9 @@ def add(commands: Any) -> None:
     train = options.add_parser(
         commands, "train", "train one part of the chain, or all of it", TRAIN_EXAMPLES,
         "encoder → library → decision → language → align; every part names the encoder it was made with, so a new encoder"
-        " needs all that follows it (`train all`). `calibration` fits an encoder's probabilities again; `pretraining` makes the"
-        " table of what learning without labels is worth. Working files stay under --run, where a killed job is taken up again.",
+        " needs all that follows it (`train all`). `calibration` joins an encoder with measurements and fits its probabilities"
+        " again; `pretraining` makes the table of what learning without labels is worth. Working files stay under --run, where a"
+        " killed job is taken up again.",
     )  # fmt: skip
     train.add_argument("what", choices=STEPS, help="which part")
     train.add_argument("ptbxl", metavar="PTBXL_DIR", nargs="?", help="folder with ptbxl_database.csv and records100")
