@@ -31,7 +31,7 @@ from ui.problems import TOO_LONG, add_handlers, responses
 from ui.shield import Shield
 from ui.signin import add_sign_in, sign_in_html
 from ui.texts import EXAMPLE_ANSWER, EXAMPLE_CASES, EXAMPLE_REPORT, INTENDED_USE, SERVICE_DESCRIPTION
-from ui.uploads import Upload, recordings_in, stored
+from ui.uploads import Upload, nameless, recordings_in, stored
 
 if TYPE_CHECKING:
     from assistant import Assistant
@@ -100,7 +100,7 @@ def read_recordings(uploads: Sequence[Upload], demos: Sequence[str], about: _Abo
     if uploads:
         with stored(uploads) as folder:
             try:
-                for path in recordings_in(folder, [upload.name for upload in uploads]):
+                for path in nameless(folder, recordings_in(folder, [upload.name for upload in uploads])):
                     ecgs.append(
                         resolve(path, fs_hz=about.fs_hz, unit=about.unit, age_years=about.age_years, sex=about.sex)
                     )

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from encoders.errors import RecordingError
 
-__all__ = ["MAX_UPLOAD_BYTES", "Upload", "recordings_in", "safe_name", "stored"]
+__all__ = ["MAX_UPLOAD_BYTES", "Upload", "nameless", "recordings_in", "safe_name", "stored"]
 
 #: All files of one request together. A 12-lead recording of 10 s at 1000 Hz takes a quarter of a megabyte.
 MAX_UPLOAD_BYTES = 20 * 1024 * 1024
@@ -61,6 +61,21 @@ def stored(uploads: Sequence[Upload]) -> Iterator[Path]:
                 raise RecordingError("Two uploaded files have the same name; send each file once.")
             path.write_bytes(upload.content)
         yield Path(folder)
+
+
+def nameless(folder: Path, recordings: Sequence[Path]) -> list[Path]:
+    """The same recordings under names that tell nobody, as people name files after patients, and errors name the file.
+
+    A WFDB record keeps its own, which its header holds.
+    """
+    apart = folder / "uploads"
+    while apart.exists():  # a file may be called so
+        apart = apart.with_name(f"{apart.name}-")
+    apart.mkdir()
+    return [
+        path if path.suffix.lower() in (".hea", *_BINARY_OF_WFDB) else path.rename(apart / f"upload {number}{path.suffix}")
+        for number, path in enumerate(recordings, 1)
+    ]
 
 
 def recordings_in(folder: Path, order: Sequence[str]) -> list[Path]:

@@ -267,6 +267,43 @@ def test_no_canary_in_tables_and_verdicts_of_any_format(
     assert_clean(told)
 
 
+def test_no_canary_in_the_service_and_its_audit_store(
+    tmp_path: Path, planters: dict[str, Planter], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every format uploaded for a report and a measurement, whole and cut short, under a file name that tells the patient's."""
+    pytest.importorskip("torch")
+    from fastapi.testclient import TestClient
+
+    from assistant import Assistant
+    from ui.audit import AuditStore
+    from ui.service import create_app
+
+    monkeypatch.setenv("ECG_ASSISTANT_HOME", str(tmp_path / "home"))
+    kept = tmp_path / "kept"
+    store = AuditStore(kept / "audit.sqlite")
+    answered: dict[str, int] = {}
+    with TestClient(create_app(Assistant.load(), page=False, audit=store)) as client:
+        for i, kind in enumerate(FORMATS):
+            file = planters[kind](tmp_path / f"r{i}")
+            parts = sorted(file.parent.glob(f"{file.stem}.*")) if file.suffix == ".hea" else [file]
+            for cut in (False, True):
+                # A WFDB record is known by its name, so that one keeps it.
+                names = [part.name if len(parts) > 1 else f"{CANARY.replace('^', ' ')}{part.suffix}" for part in parts]
+                held = [part.read_bytes()[: part.stat().st_size // (3 if cut else 1)] for part in parts]
+                files = [("files", pair) for pair in zip(names, held, strict=True)]
+                for path, data in (("/v1/reports", {"k": "2", "patient": CANARY}), ("/v1/measurements", {})):
+                    answer = client.post(path, files=files, data=data)
+                    assert_clean(answer.text)
+                    assert answer.status_code in ((200, 422) if cut else (200,)), f"{kind} {path}: {answer.text[:300]}"
+                    answered[kind] = answered.get(kind, 0) + (answer.status_code == 200)
+    assert set(answered) == set(FORMATS) and len(list(store.entries())) == sum(answered.values()) >= 2 * len(FORMATS)
+    store.close()
+    assert_clean(caplog.text)
+    for file in kept.rglob("*"):
+        assert_clean(file.read_bytes().decode("latin-1"))
+        assert_clean(file.read_bytes().decode("utf-16-le", "ignore"))
+
+
 FIRST_NAME = "Zenobia"
 
 
