@@ -21,6 +21,8 @@ from encoders.readers.rates import at_one_rate
 __all__ = ["read_wfdb"]
 
 _MAX_SIGNALS = 64
+#: Beyond this a number of samples is no number that can be divided; what fits into memory is checked later.
+_MOST_SAMPLES = 1 << 53
 #: File systems refuse longer names (most beyond 255 bytes) in ways of their own.
 _MAX_NAME_BYTES = 250
 _MAX_SEGMENTS = 1000
@@ -55,6 +57,8 @@ def read_wfdb(header: Path, *, age_years: float | None = None, sex: str | None =
         raise RecordingError(f"{label}.hea states a sampling rate of {fs_hz:g} Hz; it must be above 0: correct the header.")
     if not 1 <= n_signals <= _MAX_SIGNALS:
         raise RecordingError(f"{label}.hea announces {n_signals} signals; 1 to {_MAX_SIGNALS} are accepted: check the header.")
+    if int(info.sig_len or 0) > _MOST_SAMPLES:
+        raise RecordingError(f"{label}.hea announces more samples than any recording has; correct the header.")
     check_duration(int(info.sig_len or 0) / fs_hz, label)
     if getattr(info, "seg_name", None):
         _check_segments(info, header, label)

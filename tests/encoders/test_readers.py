@@ -238,3 +238,12 @@ def test_sample_records_are_read(ecg_data: Path) -> None:
     assert ptb.leads == STANDARD_LEADS and ptb.fs_hz == 1000 and (ptb.age_years, ptb.sex) == (81, "F")
     ludb = read(ecg_data / "ludb" / "data" / "1.hea")
     assert ludb.leads == STANDARD_LEADS and (ludb.age_years, ludb.sex) == (51, "F")
+
+
+@pytest.mark.parametrize("line", ["r 1 500 " + "9" * 400, "r 1 " + "9" * 400 + " 1000", "r/2 1 500 " + "9" * 400])
+def test_numbers_beyond_all_bounds_in_a_wfdb_header_get_one_sentence(tmp_path: Path, line: str) -> None:
+    (tmp_path / "r.hea").write_text(f"{line}\nr.dat 16 200/mV 16 0 0 0 0 I\n")
+    (tmp_path / "r.dat").write_bytes(b"\1\0" * 1000)
+    with pytest.raises(RecordingError) as refused:
+        read(tmp_path / "r.hea")
+    assert "\n" not in str(refused.value) and len(str(refused.value)) < 200
