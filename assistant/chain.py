@@ -101,13 +101,18 @@ def scores(places: Places, fusion: Fusion, held: PtbXl, read: Mapping[str, Raw])
     return joined(fusion, held, measure_table(held, places.run), {name: raw.logits for name, raw in read.items()})
 
 
+def _logits(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+    p = np.clip(probabilities.astype(np.float64), 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(p / (1 - p)))
+
+
 def train_fusion(places: Places, encoder: Encoder) -> Fusion:
     """Joins network and measurements on folds 1-8, by what networks say that had not seen them; kept in ``places.encoder``."""
     from encoders.fusion_fit import HELD_OUT, SETTINGS, fit_fusion, left_out_table
 
     data = load_ptbxl(places.ptbxl, TRAIN_FOLDS)
-    p = np.clip(out_of_fold_step(places, data, encoder)["probabilities"].astype(np.float64), 1e-6, 1 - 1e-6)
-    logits, rows = np.log(p / (1 - p)), ptbxl_rows(data, measure_table(data, places.run, gate=False))
+    logits = _logits(out_of_fold_step(places, data, encoder)["probabilities"])
+    rows = ptbxl_rows(data, measure_table(data, places.run, gate=False))
     fusion = fit_fusion(logits, rows, data.labels, encoder.hash, SETTINGS)
     fusion.save(places.encoder, {
         "what": "macro AUROC of the network alone and joined with measurements, on folds of 1-7 that the fit left out",
@@ -192,14 +197,18 @@ def train_language(
     from assistant.language.align import AlignConfig, align
     from assistant.language.base import pretrain
     from assistant.training_set import alignment_set
+    from encoders.fusion_fit import SETTINGS, cross_fused
 
     work = places.run / "language"
     if base is None and not (work / "base.json").exists():
         pretrain(work, steps=base_steps, seed=seed)
     data = load_ptbxl(places.ptbxl, TRAIN_FOLDS)
-    examples = alignment_set(
-        data, out_of_fold_step(places, data, encoder), measure_table(data, places.run, gate=False), places.library, encoder.hash
+    measured, unseen = measure_table(data, places.run, gate=False), out_of_fold_step(places, data, encoder)
+    # The evidence that it learns to put into words is what it will be given: network and measurements together.
+    unseen["probabilities"] = cross_fused(
+        _logits(unseen["probabilities"]), ptbxl_rows(data, measured), data.labels, data.folds, SETTINGS
     )
+    examples = alignment_set(data, unseen, measured, places.library, encoder.hash)
     config = AlignConfig(projector_steps=projector_steps, lora_steps=lora_steps, seed=seed)
     # Checkpoints belong to one encoder: with another, a finished run would otherwise be taken up as if it were this one.
     aligned = work / f"aligned-{encoder.hash[:12]}"

@@ -14,7 +14,7 @@ from encoders.ecg import STANDARD_LEADS
 from encoders.encode import Encoder, Encoding
 from encoders.errors import ArtefactError
 from encoders.fusion import COLUMNS, FUSED, Columns, Fusion, measured_row, row_names
-from encoders.fusion_fit import fit_fusion, left_out_table
+from encoders.fusion_fit import cross_fused, fit_fusion, left_out_table
 from encoders.leadsets import ALL_LEADS
 from encoders.measurements import (
     LEAD_VALUES,
@@ -91,6 +91,18 @@ def test_the_fit_finds_what_the_network_does_not_know_and_survives_a_file(tmp_pa
         Fusion.load(tmp_path, HASH)
     with pytest.raises(ArtefactError, match="missing"):
         Fusion.load(tmp_path / "nowhere", HASH)
+
+
+def test_each_fold_is_joined_by_a_fit_that_left_it_out() -> None:
+    logits, rows, labels = planted(300)
+    folds = np.arange(300) % 4
+    found = cross_fused(logits, rows, labels, folds, STRICT)
+    away = folds < 2
+    other = labels.copy()
+    other[away] = 1 - other[away]  # what a fold's own labels say does not matter to it
+    assert np.array_equal(cross_fused(logits, rows, other, folds, STRICT)[away], found[away])
+    assert not np.array_equal(cross_fused(logits, rows, other, folds, STRICT)[~away], found[~away])
+    assert ((found > 0) & (found < 1)).all() and found.shape == labels.shape
 
 
 def test_what_moved_a_score_is_told_and_adds_up() -> None:
