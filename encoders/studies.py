@@ -57,16 +57,24 @@ def study_lines(weights: Path = WEIGHTS) -> list[str]:
 
 
 def _flat(value: Any, indent: str) -> list[str]:
-    """Nested figures as indented lines; a mapping of plain values stands on one line."""
+    """Nested figures as indented lines; a mapping of plain values stands on one line, and so does the head of each in a list."""
+    if isinstance(value, list) and value and all(isinstance(part, dict) for part in value):
+        return [line for part in value for line in _flat(part, indent)]
     if not isinstance(value, dict):
         return [f"{indent}{_short(value)}"]
-    nested = {k: v for k, v in value.items() if isinstance(v, dict) and "value" not in v}
+    nested = {k: v for k, v in value.items() if _holds_more(v)}
     plain = {k: v for k, v in value.items() if k not in nested}
     lines = [indent + "  ".join(f"{k} {_short(v)}" for k, v in plain.items())] if plain else []
     for key, part in value.items():
         if key in nested:
             lines += [f"{indent}{key}", *_flat(part, indent + "  ")]
     return lines
+
+
+def _holds_more(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(_holds_more(part) for part in value)
+    return isinstance(value, dict) and "value" not in value
 
 
 def _short(value: Any) -> str:

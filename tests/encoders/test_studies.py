@@ -35,3 +35,17 @@ def test_what_does_not_belong_is_refused(weights, tmp_path, name, content, error
     with pytest.raises(error):
         add_study(name, tmp_path / "s.json", "2026-11-21", weights)
     assert study_lines(weights) == []
+
+
+def test_a_study_of_rows_is_printed_row_by_row(weights, tmp_path):
+    figure = {"value": 0.816, "interval": [0.797, 0.836]}
+    rows = [{"question": "sex", "labels": 50, "refused": "too few"}, {"question": "age", "labels": 50, "fold9": {"mae": figure}}]
+    (tmp_path / "s.json").write_text(json.dumps({"encoder": "ab" * 6, "rows": rows}))
+    add_study("adapt", tmp_path / "s.json", "2026-11-21", weights)
+    text = "\n".join(study_lines(weights))
+    assert "question sex  labels 50  refused too few" in text and "question age  labels 50" in text
+    assert "mae 0.816 [0.797, 0.836]" in text
+
+
+def test_the_shipped_card_can_be_printed():
+    assert len(study_lines()) > 10
