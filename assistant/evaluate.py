@@ -69,12 +69,11 @@ def evaluate(
     scores = joined(encoder.fused(), data, table, {name: one.logits for name, one in seen.items()})
     read = _Read(data, raw.embeddings, raw.tokens.astype(np.float32))
     sexes = data.table["sex"].to_numpy(float)
-    ages = data.table["age"].to_numpy(float)
     decisions = {
         name: cross_fit_report(
             data.labels, scores[FUSED if name == ALL_LEADS else name], data.patients,
             Measured(tables[name].values.astype(float), tables[name].reliability.astype(float), sexes == 1, ~np.isnan(sexes)),
-            logits=True, ages=np.where(ages > 130, 90, ages), usable=tables[name].usable,
+            logits=True, ages=data.ages, usable=tables[name].usable,
             distances=np.ravel(library.nearest_distance(one.embeddings)), lead_set=name,
             listed=listed if name == ALL_LEADS else None,  # neighbours are heeded on twelve leads alone
         )

@@ -71,8 +71,7 @@ class Encoder:
     ) -> None:
         self.network = network.eval()
         self.calibration = calibration
-        #: Joins the network with measurements; None where it was not loaded.
-        self.fusion = fusion
+        self._fusion = fusion
         #: SHA-256 of the weights file: what every artefact made with this encoder names.
         self.hash = digest
 
@@ -103,9 +102,9 @@ class Encoder:
 
     def fused(self) -> Fusion:
         """What joins the network with measurements. Raises ArtefactError where the encoder was loaded without calibration."""
-        if self.fusion is None:
+        if self._fusion is None:
             raise ArtefactError("The encoder was loaded without the weights of the measurements; load it calibrated.")
-        return self.fusion
+        return self._fusion
 
     def encode(self, ecgs: Sequence[ECG], batch: int = 32) -> list[Encoding]:
         """One Encoding per recording, in order, each read from the largest set of leads that it contains.

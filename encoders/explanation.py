@@ -17,6 +17,7 @@ from encoders.leadsets import ALL_LEADS, needed_set
 if TYPE_CHECKING:
     from encoders.delineate import Delineation
     from encoders.encode import Encoder
+    from encoders.measurements import Measurements
 
 __all__ = ["NOTE", "OUTSIDE", "PARTS", "Explanation", "Touched", "beat_parts", "explain", "share_by_part"]
 
@@ -121,10 +122,13 @@ def share_by_part(weights: NDArray[np.floating], part: NDArray[np.int8]) -> dict
     return {name: value / total if total else 0.0 for name, value in sums.items()}
 
 
-def explain(encoder: Encoder, ecg: ECG, code: str, found: Delineation | None, *, n: int = 6) -> Explanation:
+def explain(
+    encoder: Encoder, ecg: ECG, code: str, found: Delineation | None, *, measurements: Measurements | None = None, n: int = 6
+) -> Explanation:
     """The leads and the ``n`` stretches that speak most for ``code`` in the first 10 s of a recording.
 
-    ``found``: what ``encoders.delineate`` makes of the same recording. Raises RecordingError where the recording contains no
+    ``found``: what ``encoders.delineate`` makes of the same recording; ``measurements``: those that its probabilities rest on,
+    None to leave out what they add. Raises RecordingError where the recording contains no
     calibrated set of leads and QueryError for an unknown code.
     """
     attribution = attribute(encoder, ecg, code)
@@ -142,16 +146,9 @@ def explain(encoder: Encoder, ecg: ECG, code: str, found: Delineation | None, *,
         spans,
         share_by_part(positive, part) if known else {},
         share_by_part(recorded.astype(np.float64), part) if known else {},
-        _weighed(encoder, ecg, code, found) if read.name == ALL_LEADS else (),
-    )
-
-
-def _weighed(encoder: Encoder, ecg: ECG, code: str, found: Delineation | None) -> tuple[Weighed, ...]:
-    if encoder.fusion is None:
-        return ()
-    from encoders.measure import measure_delineation
-
-    return encoder.fusion.weighed(code, measured_row(measure_delineation(ecg, found), ecg.age_years, ecg.sex))
+        () if measurements is None or read.name != ALL_LEADS
+        else encoder.fused().weighed(code, measured_row(measurements, ecg.age_years, ecg.sex)),
+    )  # fmt: skip
 
 
 def _touched(span: Span, row: NDArray[np.float32], part: NDArray[np.int8], beat: NDArray[np.int16]) -> tuple[Touched, ...]:

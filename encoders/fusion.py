@@ -75,10 +75,9 @@ def joined(
 
 
 def ptbxl_rows(data: PtbXl, table: MeasuredTable) -> Rows:
-    """(n, COLUMNS) of the recordings of a set and their measurements. Ages that PTB-XL masks (300) count as 90."""
-    ages, female = (data.table[name].to_numpy(float) for name in ("age", "sex"))  # 1 is female in PTB-XL
-    ages = np.where(ages > 130, 90, ages)
-    parts = [table.values, table.more, table.per_lead.reshape(len(data), -1), ages[:, None], female[:, None]]
+    """(n, COLUMNS) of the recordings of a set and their measurements."""
+    female = data.table["sex"].to_numpy(float)  # 1 is female in PTB-XL
+    parts = [table.values, table.more, table.per_lead.reshape(len(data), -1), data.ages[:, None], female[:, None]]
     return np.concatenate([np.asarray(part, np.float64) for part in parts], axis=1)
 
 

@@ -52,6 +52,14 @@ def fit_fusion(
     return Fusion(columns, own_, offset_, others_, weights_, settings["share"], centre, spread, encoder_hash)
 
 
+def _left_out(
+    logits: NDArray[np.floating], rows: Rows, labels: NDArray[np.uint8], away: NDArray[np.bool_], settings: dict[str, float]
+) -> NDArray[np.float32]:
+    """Scores of the recordings ``away`` by a fit to all others."""
+    fusion = fit_fusion(logits[~away], rows[~away], labels[~away], "", settings)
+    return fusion.apply(logits[away], rows[away])
+
+
 def cross_fused(
     logits: NDArray[np.floating], rows: Rows, labels: NDArray[np.uint8], folds: NDArray[np.int64], settings: dict[str, float]
 ) -> NDArray[np.float32]:
@@ -60,8 +68,7 @@ def cross_fused(
     numbers = np.unique(folds).tolist()
     for at in range(0, len(numbers), 2):
         away = np.isin(folds, numbers[at : at + 2])
-        fusion = fit_fusion(logits[~away], rows[~away], labels[~away], "", settings)
-        out[away] = 1 / (1 + np.exp(-fusion.apply(logits[away], rows[away])))
+        out[away] = 1 / (1 + np.exp(-_left_out(logits, rows, labels, away, settings)))
     return out
 
 
@@ -73,7 +80,7 @@ def left_out_table(
     out = []
     for group in held:
         away = np.isin(folds, group)
-        fused = fit_fusion(logits[~away], rows[~away], labels[~away], "", settings).apply(logits[away], rows[away])
+        fused = _left_out(logits, rows, labels, away, settings)
         alone = macro_auroc(labels[away], logits[away])
         out.append({"folds": list(group), "network": round(alone, 4), "fused": round(macro_auroc(labels[away], fused), 4)})
     return {"left out": out}

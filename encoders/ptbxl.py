@@ -49,6 +49,12 @@ class PtbXl:
     def folds(self) -> NDArray[np.int64]:
         return self.table["strat_fold"].to_numpy().astype(np.int64)
 
+    @property
+    def ages(self) -> NDArray[np.float64]:
+        """Years, NaN where unknown; what the set masks (300: 90 or older) counts as 90."""
+        years = self.table["age"].to_numpy(float)
+        return np.where(years > 130, 90.0, years)
+
     def path(self, ecg_id: int) -> Path:
         return self.folder / str(self.table.at[ecg_id, "filename_lr"])
 

@@ -102,7 +102,8 @@ def explained(assistant: Assistant, entry: Entry, code: str) -> Explanation | No
 
     if lead_set_of(entry.ecg.leads) is None:
         return None
-    return explain(assistant.encoder, entry.ecg, code, delineate(entry.ecg), n=_NAMED)
+    measured = entry.reading.evidence.measurements
+    return explain(assistant.encoder, entry.ecg, code, delineate(entry.ecg), measurements=measured, n=_NAMED)
 
 
 def spoken_html(explanation: Explanation | None) -> str:
