@@ -17,6 +17,7 @@ from encoders.ecg import STANDARD_LEADS
 from encoders.encode import Encoder
 from encoders.errors import QueryError
 from encoders.explanation import OUTSIDE, PARTS, beat_parts, explain, share_by_part
+from encoders.fusion import COLUMNS, Columns, Fusion, row_names
 from encoders.vocabulary import CODES
 from ui import cli
 from ui.demo import demo
@@ -37,8 +38,18 @@ class LooksAt(nn.Module):
         return size_B[:, None].expand(-1, len(CODES)), torch.ones(len(x_BLS), 256), torch.ones(len(x_BLS), 16, 256)
 
 
+def rate_alone() -> Fusion:
+    """Of all that is measured only the rate counts, and only for atrial fibrillation: 0.01 to the log odds per beat a minute."""
+    one, of_each = np.ones(COLUMNS), np.ones(len(CODES))
+    columns = Columns(one * -1e6, one * 1e6, one * 0, one)
+    weights = np.zeros((columns(np.zeros((1, COLUMNS))).shape[1], len(CODES)))
+    weights[row_names().index("rate_bpm"), CODES.index("AFIB")] = 0.01
+    others = np.zeros((len(CODES), len(CODES)))
+    return Fusion(columns, of_each, of_each * 0, others, weights, 1.0, of_each * 0, of_each, HASH)
+
+
 def encoder_of(*leads: str) -> Encoder:
-    return Encoder(LooksAt(*leads), Calibration.identity(HASH), HASH)  # type: ignore[arg-type]
+    return Encoder(LooksAt(*leads), Calibration.identity(HASH), HASH, rate_alone())  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -59,6 +70,9 @@ def test_findings_that_are_present_are_explained(stubbed: Any, capsys: pytest.Ca
     finding = document["findings"][0]
     assert list(finding["leads"]) == list(STANDARD_LEADS) and sum(finding["leads"].values()) == pytest.approx(1, abs=1e-3)
     assert {lead for lead, share in finding["leads"].items() if share > 0} == {"I", "V1"}
+    rate = next(m.value for m in stubbed.analyse(demo("normal"), 0).measurements.items if m.name == "rate_bpm")
+    assert finding["measured"] == [{"name": "rate_bpm", "value": rate, "log_odds": pytest.approx(rate / 100, abs=1e-3)}]
+    assert document["findings"][1]["measured"] == []
     assert list(finding["parts"]) == [*PARTS, OUTSIDE]
     assert sum(part["share"] for part in finding["parts"].values()) == pytest.approx(1, abs=1e-3)
     shares = [span["share"] for span in finding["spans"]]
@@ -84,8 +98,10 @@ def test_one_lead_alone_is_explained_by_itself(stubbed: Any, capsys: pytest.Capt
 
 
 def test_nothing_present_is_said(stubbed: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    read = stubbed.analyse(demo("normal"), 0)
+
     class Nothing:
-        quality = stubbed.analyse(demo("normal"), 0).quality
+        quality, measurements = read.quality, read.measurements
 
         def in_state(self, state: str) -> tuple[()]:
             return ()
