@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from encoders.encode import WEIGHTS as ENCODER_WEIGHTS
 from encoders.encode import Encoder, save_encoder
@@ -101,26 +102,21 @@ def scores(places: Places, fusion: Fusion, held: PtbXl, read: Mapping[str, Raw])
     return joined(fusion, held, measure_table(held, places.run), {name: raw.logits for name, raw in read.items()})
 
 
-def _logits(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-    p = np.clip(probabilities.astype(np.float64), 1e-6, 1 - 1e-6)
-    return np.asarray(np.log(p / (1 - p)))
-
-
 def train_fusion(places: Places, encoder: Encoder) -> Fusion:
     """Joins network and measurements on folds 1-8, by what networks say that had not seen them; kept in ``places.encoder``."""
-    from encoders.fusion_fit import HELD_OUT, SETTINGS, fit_fusion, left_out_table
+    from encoders.fusion_fit import HELD_OUT, SETTINGS, fit_fusion, left_out_table, log_odds
 
     data = load_ptbxl(places.ptbxl, TRAIN_FOLDS)
-    logits = _logits(out_of_fold_step(places, data, encoder)["probabilities"])
+    logits = log_odds(out_of_fold_step(places, data, encoder)["probabilities"])
     rows = ptbxl_rows(data, measure_table(data, places.run, gate=False))
-    fusion = fit_fusion(logits, rows, data.labels, encoder.hash, SETTINGS)
+    fusion = fit_fusion(logits, rows, data.labels, encoder.hash)
     fusion.save(places.encoder, {
         "what": "macro AUROC of the network alone and joined with measurements, on folds of 1-7 that the fit left out",
         "data": "PTB-XL 1.0.1 labels, folds 1-8, out of fold, CC BY 4.0, doi:10.1038/s41597-020-0495-6",
         "date": datetime.now(UTC).date().isoformat(),
         "command": "ecg-assistant train calibration PTBXL_DIR",
-        "settings": SETTINGS,
-        **left_out_table(logits, rows, data.labels, data.folds, HELD_OUT, SETTINGS),
+        "settings": asdict(SETTINGS),
+        **left_out_table(logits, rows, data.labels, data.folds, HELD_OUT),
     })  # fmt: skip
     return Fusion.load(places.encoder, encoder.hash)
 
@@ -197,7 +193,7 @@ def train_language(
     from assistant.language.align import AlignConfig, align
     from assistant.language.base import pretrain
     from assistant.training_set import alignment_set
-    from encoders.fusion_fit import SETTINGS, cross_fused
+    from encoders.fusion_fit import unseen_scores
 
     work = places.run / "language"
     if base is None and not (work / "base.json").exists():
@@ -205,9 +201,7 @@ def train_language(
     data = load_ptbxl(places.ptbxl, TRAIN_FOLDS)
     measured, unseen = measure_table(data, places.run, gate=False), out_of_fold_step(places, data, encoder)
     # The evidence that it learns to put into words is what it will be given: network and measurements together.
-    unseen["probabilities"] = cross_fused(
-        _logits(unseen["probabilities"]), ptbxl_rows(data, measured), data.labels, data.folds, SETTINGS
-    )
+    unseen["probabilities"] = expit(unseen_scores(data, unseen["probabilities"], measured)).astype(np.float32)
     examples = alignment_set(data, unseen, measured, places.library, encoder.hash)
     config = AlignConfig(projector_steps=projector_steps, lora_steps=lora_steps, seed=seed)
     # Checkpoints belong to one encoder: with another, a finished run would otherwise be taken up as if it were this one.

@@ -95,8 +95,10 @@ def impression(evidence: Evidence, rng: Random | None, style: str = "prose") -> 
     body += _open(view, present, rng)
     if evidence.quality.verdict == "limited" and (rng is None or rng.random() < 0.5):
         body.append(fixed_sentence("limited", rng, ("Q",)))
-    if rng is None or rng.random() < 0.4:
-        body.append(_closing(view, present, rng))
+    pressing = _pressing(view, present)
+    if rng is None or pressing or rng.random() < 0.4:
+        texts = CLOSINGS["urgent" if pressing else "routine"]
+        body.append(Sentence(texts[0] if rng is None else rng.choice(texts)))
     return body
 
 
@@ -211,11 +213,10 @@ def _open(view: View, present: Sequence[str], rng: Random | None) -> list[Senten
     return said
 
 
-def _closing(view: View, present: Sequence[str], rng: Random | None) -> Sentence:
+def _pressing(view: View, present: Sequence[str]) -> bool:
+    """Whether review is urgent: a critical statement is present or cannot be judged, or an urgent one is present."""
     weighty = [*present, *view.undetermined]
-    pressing = any(statement(c).urgency == "critical" for c in weighty) or any(statement(c).urgency == "urgent" for c in present)
-    texts = CLOSINGS["urgent" if pressing else "routine"]
-    return Sentence(texts[0] if rng is None else rng.choice(texts))
+    return any(statement(c).urgency == "critical" for c in weighty) or any(statement(c).urgency == "urgent" for c in present)
 
 
 def sections(evidence: Evidence, earlier: Evidence | None = None) -> dict[str, list[Sentence]]:

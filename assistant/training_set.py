@@ -15,9 +15,13 @@ from encoders.ptbxl import SEXES, PtbXl
 from encoders.quality import Quality
 from encoders.table import MeasuredTable
 from encoders.vocabulary import CODES
-from retrieval.neighbours import Agreement
+from retrieval.case import Case
+from retrieval.neighbours import NEIGHBOURS, Agreement, neighbours_say
 
 __all__ = ["alignment_set", "evidence_rows", "person", "truth_rows"]
+
+#: Cases of a prompt, and recordings whose neighbours are held at a time.
+_SHOWN, _CHUNK = 10, 1000
 
 
 def person(data: PtbXl, row: int) -> tuple[float | None, str | None]:
@@ -64,13 +68,22 @@ def truth_rows(data: PtbXl, measured: MeasuredTable) -> list[Evidence]:
 def alignment_set(
     data: PtbXl, unseen: dict[str, NDArray[Any]], measured: MeasuredTable, library: Path, encoder_hash: str
 ) -> AlignmentSet:
-    """Everything the alignment reads. Neighbours never include the recording itself or its patient."""
+    """Everything the alignment reads. Neighbours, and what they say, never include the recording itself or its patient."""
     from assistant.risk import fit_risk
     from retrieval.library import CaseLibrary
 
     thresholds = fit_risk(data.labels, unseen["probabilities"])
     shelf = CaseLibrary.open(library, encoder_hash)
-    cases = shelf.search_batch(unseen["embeddings"], k=10, exclude_patients=[str(p) for p in data.patients])
+    common, count = shelf.prevalences(), shelf.count
+    cases: list[tuple[Case, ...]] = []
+    say: list[tuple[Agreement, ...]] = []
+    for start in range(0, len(data), _CHUNK):
+        here = slice(start, start + _CHUNK)
+        away = [str(p) for p in data.patients[here]]
+        for near in shelf.search_batch(unseen["embeddings"][here], k=NEIGHBOURS, exclude_patients=away):
+            cases.append(tuple(near[:_SHOWN]))
+            say.append(neighbours_say(near, common, count))
     return AlignmentSet(
-        evidence_rows(data, unseen["probabilities"], measured, thresholds, cases), truth_rows(data, measured), unseen["tokens"]
-    )
+        evidence_rows(data, unseen["probabilities"], measured, thresholds, cases, say), truth_rows(data, measured),
+        unseen["tokens"],
+    )  # fmt: skip

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from encoders.calibrate import fit_calibration
 from encoders.fusion import FUSED
 from encoders.leadsets import ALL_LEADS, lead_set
-from encoders.metrics import auroc_per_statement, calibration_error, resampled_patients
+from encoders.metrics import auroc_per_statement, by_superclass, calibration_error, resampled_patients
 from encoders.ptbxl import PtbXl
 from encoders.vocabulary import CODES, SUPERCLASSES, codes_in
 
@@ -49,17 +49,12 @@ def _mean(values: NDArray[np.float64], codes: tuple[str, ...]) -> float:
     return float(np.nanmean(picked)) if np.isfinite(picked).any() else float("nan")
 
 
-def _superclass(values: NDArray[Any]) -> NDArray[Any]:
-    """(n, 71) → (n, 5): a superclass has the labels and the highest score of its statements."""
-    return np.stack([values[:, [CODES.index(c) for c in codes_in(name)]].max(axis=1) for name in SUPERCLASSES], axis=1)
-
-
 def _macro(labels: NDArray[np.uint8], scores: NDArray[np.float32]) -> dict[str, float]:
     """Macro AUROC of every group of statements, and of the superclasses."""
     values = auroc_per_statement(labels, scores)
     groups = {"all": CODES, **{name: codes_in(name) for name in ("diagnostic", "form", "rhythm")}}
     out = {name: _mean(values, codes) for name, codes in groups.items()}
-    out["superclasses"] = float(np.nanmean(auroc_per_statement(_superclass(labels), _superclass(scores))))
+    out["superclasses"] = float(np.nanmean(auroc_per_statement(by_superclass(labels), by_superclass(scores))))
     return out
 
 
@@ -98,7 +93,7 @@ def evaluate_encoder(
     areas = {name: auroc_per_statement(labels, z) for name, z in by_set.items()}
     errors = {name: calibration_error(labels, cross_calibrate(z, labels, data.patients)) for name, z in by_set.items()}
     macro = {name: _bootstrapped(data, z, bootstraps) for name, z in by_set.items()}
-    superclass = auroc_per_statement(_superclass(labels), _superclass(full))
+    superclass = auroc_per_statement(by_superclass(labels), by_superclass(full))
     return {
         "recordings": len(data),
         "macro_auroc": {name: value for name, value in macro[top].items() if name != "superclasses"},

@@ -146,9 +146,13 @@ def explain(
         spans,
         share_by_part(positive, part) if known else {},
         share_by_part(recorded.astype(np.float64), part) if known else {},
-        () if measurements is None or read.name != ALL_LEADS
-        else encoder.fused().weighed(code, measured_row(measurements, ecg.age_years, ecg.sex)),
+        () if measurements is None or read.name != ALL_LEADS else _weighed(encoder, ecg, code, measurements),
     )  # fmt: skip
+
+
+def _weighed(encoder: Encoder, ecg: ECG, code: str, measurements: Measurements) -> tuple[Weighed, ...]:
+    logits = encoder.encode([ecg])[0].logits
+    return encoder.fused().weighed(code, logits, measured_row(measurements, ecg.age_years, ecg.sex))
 
 
 def _touched(span: Span, row: NDArray[np.float32], part: NDArray[np.int8], beat: NDArray[np.int16]) -> tuple[Touched, ...]:

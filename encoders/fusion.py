@@ -1,13 +1,14 @@
-"""What the network says together with what is measured: one linear score for each statement.
+"""What the network says together with what is measured: one score for each statement.
 
 The network sees windows of 2.5 s at 100 Hz, and neither age nor sex. Rate, rhythm over the whole recording, intervals, axes,
 voltages and ST levels are measured; a statement's score is
 
-    s = a z + b + β (u · Z + w · X)
+    s = a z + b + β (u · Z + w · X) + v · h(Z, X)
 
-with its own logit z, the logits Z of all statements and the columns X below, all in units of their spread. ``a``, ``b``, ``u``
-and ``w`` are fitted (``encoders.fusion_fit``) on logits of networks that had not seen the recordings. It holds for the twelve
-leads; a value that could not be measured, and an unknown age or sex, count as the usual one.
+with its own logit z, the logits Z of all statements and the columns X below, all in units of their spread; h is one hidden layer
+(SiLU), which counts the more the commoner a statement is. All weights are fitted (``encoders.fusion_fit``) on logits of networks
+that had not seen the recordings. It holds for the twelve leads; a value that could not be measured, and an unknown age or sex,
+count as the usual one.
 
 Columns: MEASUREMENT_NAMES, MORE_NAMES, LEAD_VALUES of each lead, age and sex, clipped to what 98 % of the recordings show; the
 square of age; and, for MEASUREMENT_NAMES, whether it could not be measured.
@@ -42,6 +43,8 @@ FUSED = "12 leads and measurements"
 WEIGHTS, CARD = "fusion.safetensors", "fusion.json"
 Rows = NDArray[np.float64]
 _WORTH_TELLING = 0.2
+#: What the hidden layer reads is clipped to this, in units of spread.
+BOUND = 5.0
 
 
 def row_names() -> tuple[str, ...]:
@@ -108,7 +111,8 @@ class Columns:
 
 @dataclass(frozen=True)
 class Weighed:
-    """A number of ``row_names``, its value (None: not known) and what it adds to a statement's log odds before calibration."""
+    """A number of ``row_names``, its value (None: not known) and what it adds to a statement's log odds before calibration,
+    against the usual value."""
 
     name: str
     value: float | None
@@ -118,7 +122,8 @@ class Weighed:
 @dataclass(frozen=True, eq=False)
 class Fusion:
     """``own``, ``offset`` (71,), ``others`` (71, 71; from, to), ``weights`` (columns, 71), ``share`` β, and the spread of the
-    logits: ``logit_centre``, ``logit_spread`` (71,)."""
+    logits: ``logit_centre``, ``logit_spread`` (71,). The hidden layer: ``inner`` (71 + columns, units), ``inner_offset``
+    (units,), ``outer`` (units, 71)."""
 
     columns: Columns
     own: Rows
@@ -126,6 +131,9 @@ class Fusion:
     others: Rows
     weights: Rows
     share: float
+    inner: Rows
+    inner_offset: Rows
+    outer: Rows
     logit_centre: Rows
     logit_spread: Rows
     encoder_hash: str
@@ -133,15 +141,18 @@ class Fusion:
     def apply(self, logits: NDArray[np.floating], rows: Rows) -> NDArray[np.float32]:
         """Scores (n, 71) from the network's logits (n, 71) and measured numbers (n, COLUMNS)."""
         z = (np.asarray(logits, np.float64) - self.logit_centre) / self.logit_spread
-        told = z @ self.others + self.columns(rows) @ self.weights
-        return np.asarray(self.own * z + self.offset + self.share * told, np.float32)
+        x = self.columns(rows)
+        told = z @ self.others + x @ self.weights
+        hidden = np.clip(np.concatenate([z, x], axis=1), -BOUND, BOUND) @ self.inner + self.inner_offset
+        hidden = hidden / (1 + np.exp(-np.clip(hidden, -30, 30)))  # SiLU
+        return np.asarray(self.own * z + self.offset + self.share * told + hidden @ self.outer, np.float32)
 
-    def weighed(self, code: str, row: Rows, *, most: int = 4) -> tuple[Weighed, ...]:
-        """What of one recording's numbers (COLUMNS,) moved the score of ``code`` most, at least by 0.2, beside the network."""
-        parts = self.columns(row[None])[0] * self.weights[:, CODES.index(code)] * self.share
-        each = parts[:COLUMNS].copy()
-        each[COLUMNS - 2] += parts[COLUMNS]  # the square of age
-        each[: len(MEASUREMENT_NAMES)] += parts[COLUMNS + 1 :]  # not measurable
+    def weighed(self, code: str, logits: NDArray[np.floating], row: Rows, *, most: int = 4) -> tuple[Weighed, ...]:
+        """What of one recording's numbers (COLUMNS,) moved the score of ``code`` most, at least by 0.2, beside its logits (71,):
+        the score against what it would be if that number were the usual one."""
+        rows = np.vstack([row, np.where(np.eye(COLUMNS, dtype=bool), self.columns.centre, row)])
+        found = self.apply(np.broadcast_to(logits, (len(rows), len(CODES))), rows)[:, CODES.index(code)].astype(np.float64)
+        each = found[0] - found[1:]
         names = row_names()
         best = [i for i in np.argsort(-np.abs(each), kind="stable")[:most] if abs(each[i]) >= _WORTH_TELLING]
         return tuple(Weighed(names[i], None if np.isnan(row[i]) else float(row[i]), float(each[i])) for i in best)
@@ -151,7 +162,7 @@ class Fusion:
         from safetensors.numpy import save_file
 
         arrays = {name: np.ascontiguousarray(value, np.float32) for name, value in self._arrays().items()}
-        for name in ("others", "weights"):
+        for name in ("others", "weights", "inner", "outer"):
             arrays[name] = arrays[name].astype(np.float16)
         folder.mkdir(parents=True, exist_ok=True)
         save_file(arrays, folder / WEIGHTS)
@@ -176,9 +187,9 @@ class Fusion:
             raise ArtefactError("The weights of the measurements belong to another encoder; run `ecg-assistant train all`.")
         found = {name: value.astype(np.float64) for name, value in load_file(folder / WEIGHTS).items()}
         columns = Columns(found.pop("low"), found.pop("high"), found.pop("centre"), found.pop("spread"))
-        if len(columns.low) != COLUMNS or found["own"].shape != (len(CODES),):
+        if len(columns.low) != COLUMNS or found.keys() != set(_ARRAYS):
             raise ArtefactError("The weights of the measurements are of an older version; run `ecg-assistant train all`.")
         return cls(columns=columns, share=float(card["share"]), encoder_hash=encoder_hash, **found)
 
 
-_ARRAYS = ("own", "offset", "others", "weights", "logit_centre", "logit_spread")
+_ARRAYS = ("own", "offset", "others", "weights", "inner", "inner_offset", "outer", "logit_centre", "logit_spread")

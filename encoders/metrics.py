@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-__all__ = ["auroc_per_statement", "best_f1_thresholds", "calibration_error", "macro_auroc", "resampled_patients"]
+from encoders.vocabulary import CODES, SUPERCLASSES, codes_in
+
+__all__ = ["auroc_per_statement", "best_f1_thresholds", "by_superclass", "calibration_error", "macro_auroc", "resampled_patients"]
 
 
 def auroc_per_statement(labels: NDArray[np.uint8], scores: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -26,6 +29,11 @@ def auroc_per_statement(labels: NDArray[np.uint8], scores: NDArray[np.float32]) 
 def macro_auroc(labels: NDArray[np.uint8], scores: NDArray[np.float32]) -> float:
     """Mean AUROC over the statements that have cases and non-cases."""
     return float(np.nanmean(auroc_per_statement(labels, scores)))
+
+
+def by_superclass(values: NDArray[Any]) -> NDArray[Any]:
+    """(n, 71) → (n, 5): a superclass has the labels and the highest score of its statements."""
+    return np.stack([values[:, [CODES.index(c) for c in codes_in(name)]].max(axis=1) for name in SUPERCLASSES], axis=1)
 
 
 def best_f1_thresholds(labels: NDArray[np.uint8], probabilities: NDArray[np.floating]) -> NDArray[np.float64]:

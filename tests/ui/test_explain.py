@@ -44,8 +44,11 @@ def rate_alone() -> Fusion:
     columns = Columns(one * -1e6, one * 1e6, one * 0, one)
     weights = np.zeros((columns(np.zeros((1, COLUMNS))).shape[1], len(CODES)))
     weights[row_names().index("rate_bpm"), CODES.index("AFIB")] = 0.01
-    others = np.zeros((len(CODES), len(CODES)))
-    return Fusion(columns, of_each, of_each * 0, others, weights, 1.0, of_each * 0, of_each, HASH)
+    none, deep = np.zeros((len(CODES), len(CODES))), np.zeros((len(CODES) + len(weights), 1))
+    return Fusion(
+        columns, of_each, of_each * 0, none, weights, 1.0, inner=deep, inner_offset=np.zeros(1), outer=np.zeros((1, len(CODES))),
+        logit_centre=of_each * 0, logit_spread=of_each, encoder_hash=HASH,
+    )  # fmt: skip
 
 
 def encoder_of(*leads: str) -> Encoder:
