@@ -124,8 +124,17 @@ class Encoder:
         """
         if encoding.lead_set != ALL_LEADS:
             return encoding
-        scores = self.fused().apply(encoding.logits[None], measured_row(measurements, age_years, sex)[None])
-        return replace(encoding, probabilities=self.calibration.apply(scores, FUSED)[0])
+        scores = self.joined_scores(encoding, measurements, age_years, sex)
+        return replace(encoding, probabilities=self.calibration.apply(scores, FUSED))
+
+    def joined_scores(
+        self, encoding: Encoding, measurements: Measurements, age_years: float | None, sex: str | None
+    ) -> NDArray[np.float32]:
+        """Scores (71,) of network and measurements together, before calibration; of fewer than twelve leads the logits."""
+        if encoding.lead_set != ALL_LEADS:
+            return encoding.logits
+        row = measured_row(measurements, age_years, sex)
+        return np.asarray(self.fused().apply(encoding.logits[None], row[None])[0])
 
     def encode_arrays(
         self, signals_mv: NDArray[np.floating], batch: int = 32, lead_sets: str | Sequence[str] = ALL_LEADS

@@ -105,9 +105,9 @@ class Heads:
         }
         return cls(arrays, dict(zip(OUTPUTS, card["prior"], strict=True)), card, tables)
 
-    def base(self, logits: NDArray[np.floating]) -> Floats:
-        """The encoder's bare logits (n, 71) as log-odds, by curves fitted on fold 8."""
-        return np.asarray(logits * self.arrays["curve_slope"] + self.arrays["curve_offset"], np.float32)
+    def base(self, scores: NDArray[np.floating]) -> Floats:
+        """Scores of network and measurements (n, 71; ``encoders.fusion``) as log-odds, by curves fitted on fold 8."""
+        return np.asarray(scores * self.arrays["curve_slope"] + self.arrays["curve_offset"], np.float32)
 
     def _layer(self, inputs: Floats, prefix: str) -> Floats:
         a = self.arrays
@@ -127,9 +127,9 @@ class Heads:
         base = np.where(BASE >= 0, inputs[:, _STATEMENTS][:, np.maximum(BASE, 0)], 0)
         return np.asarray(self._layer(inputs, "s_") + self.arrays["s_skip"] * base, np.float32)
 
-    def log_odds(self, embeddings: NDArray[np.floating], logits: NDArray[np.floating], features: NDArray[np.floating]) -> Floats:
-        """Calibrated log-odds float32 (n, outputs) of recordings as the encoder and ``signal_features`` read them."""
-        raw = self.raw(inputs_of(embeddings, self.base(logits), features))
+    def log_odds(self, embeddings: NDArray[np.floating], scores: NDArray[np.floating], features: NDArray[np.floating]) -> Floats:
+        """Calibrated log-odds float32 (n, outputs) of recordings as encoder, measurements and ``signal_features`` read them."""
+        raw = self.raw(inputs_of(embeddings, self.base(scores), features))
         return np.asarray(raw * self.arrays["slope"] + self.arrays["offset"], np.float32)
 
 

@@ -107,23 +107,27 @@ def _at_100_hz(ecg: ECG) -> NDArray[np.float64]:
 
 
 def known_of(
-    heads: Heads, embeddings: NDArray[np.floating], logits: NDArray[np.floating], features: NDArray[np.floating],
+    heads: Heads, embeddings: NDArray[np.floating], scores: NDArray[np.floating], features: NDArray[np.floating],
     beats: NDArray[np.floating],
 ) -> list[Known]:  # fmt: skip
-    """The same from what encoder and ``signal_features`` gave: embeddings (n, 256), logits (n, 71), signs, beats (n, 12, 100)."""
-    odds = heads.log_odds(embeddings, logits, features).astype(np.float64)
+    """The same from what encoder, measurements and ``signal_features`` gave: embeddings (n, 256), joined scores of the statements
+    (n, 71; ``encoders.fusion``), signs and beats (n, 12, 100)."""
+    odds = heads.log_odds(embeddings, scores, features).astype(np.float64)
     p = 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
-    scores = heads.set_scores(inputs_of(embeddings, heads.base(logits), features))
-    return [Known(p[i], axis_signs(beat), beat, scores[i]) for i, beat in enumerate(np.asarray(beats, np.float64))]
+    sets = heads.set_scores(inputs_of(embeddings, heads.base(scores), features))
+    return [Known(p[i], axis_signs(beat), beat, sets[i]) for i, beat in enumerate(np.asarray(beats, np.float64))]
 
 
 def know(ecgs: Sequence[ECG], encoder: Encoder, heads: Heads) -> list[Known]:
     """What is known of each recording, in order, in one batch of the encoder. RecordingError where leads do not suffice."""
+    from encoders.measure import measure
+
     if not ecgs:
         return []
     seen = encoder.encode(list(ecgs))
+    scores = [encoder.joined_scores(one, measure(ecg), ecg.age_years, ecg.sex) for one, ecg in zip(seen, ecgs, strict=True)]
     signs = [signal_features(_at_100_hz(ecg)) for ecg in ecgs]
     return known_of(
-        heads, np.stack([e.embedding for e in seen]), np.stack([e.logits for e in seen]),
+        heads, np.stack([e.embedding for e in seen]), np.stack(scores),
         np.stack([features for features, _ in signs]), np.stack([beat for _, beat in signs]),
     )  # fmt: skip

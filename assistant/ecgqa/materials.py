@@ -15,6 +15,7 @@ from assistant.ecgqa.features import FEATURE_COUNT, N_SAMPLES, signal_features
 from assistant.ecgqa.heads import Heads
 from assistant.ecgqa.known import Known, known_of
 from assistant.ecgqa.truth import Truth, interval_labels, read_truth
+from encoders.fusion import ptbxl_rows
 from encoders.measurements import LEAD_VALUES, MORE_NAMES
 from encoders.ptbxl import PtbXl, load_ptbxl
 from encoders.table import MeasuredTable, measure_table
@@ -89,7 +90,7 @@ def items_of(data: PtbXl, ecgqa: str | Path, truths: Mapping[int, Truth], per_te
 
 
 def encoded(data: PtbXl, run: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Logits (n, 71) and embeddings (n, 256) of the shipped encoder, kept in ``run``."""
+    """Logits (n, 71) and embeddings (n, 256) of the shipped encoder's network, kept in ``run``."""
     from safetensors.numpy import load_file, save_file
 
     from encoders.encode import Encoder
@@ -112,14 +113,16 @@ def materials(
     """Reads and encodes the folds (kept in ``run``) and makes the questions; ``heads``: the built-in ones where None."""
     from encoders.encode import Encoder
 
-    work = Path(run)
-    heads = heads or Heads.load(Encoder.load().hash)
+    work, encoder = Path(run), Encoder.load()
+    heads = heads or Heads.load(encoder.hash)
     data = load_ptbxl(ptbxl, tuple(folds))
-    truths = truths_of(data, ecgqa, measure_table(data, work))
+    table = measure_table(data, work)
+    truths = truths_of(data, ecgqa, table)
     items = items_of(data, ecgqa, truths, per_template, seed)
     logits, embeddings = encoded(data, work)
+    scores = encoder.fused().apply(logits, ptbxl_rows(data, table))
     signs = signs_of(data, work)
-    known = dict(zip(data.ids.tolist(), known_of(heads, embeddings, logits, signs.features, signs.beats), strict=True))
-    above = 1 / (1 + np.exp(-heads.base(logits))) >= np.asarray(heads.card["f1_thresholds"])
+    known = dict(zip(data.ids.tolist(), known_of(heads, embeddings, scores, signs.features, signs.beats), strict=True))
+    above = 1 / (1 + np.exp(-heads.base(scores))) >= np.asarray(heads.card["f1_thresholds"])
     listed = {int(i): frozenset(CODES[c] for c in np.flatnonzero(above[row])) for row, i in enumerate(data.ids)}
     return Materials(items, known, listed, heads)

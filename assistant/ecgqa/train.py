@@ -32,6 +32,7 @@ from assistant.ecgqa.truth import Truth
 from assistant.ecgqa.values import NOISES
 from encoders.calibrate import fit_calibration
 from encoders.errors import ArtefactError
+from encoders.fusion_fit import unseen_scores
 from encoders.leadsets import ALL_LEADS
 from encoders.metrics import auroc_per_statement, best_f1_thresholds
 from encoders.ptbxl import load_ptbxl
@@ -263,15 +264,17 @@ def train_heads(
     if not seen.exists():
         raise ArtefactError("The out-of-fold encodings of this encoder are missing; run `ecg-assistant train align` first.")
     found = load_file(seen)
-    truths = truths_of(data, ecgqa, measure_table(data, run, gate=False))
+    table = measure_table(data, run, gate=False)
+    truths = truths_of(data, ecgqa, table)
     labels = labels_of([truths[int(i)] for i in data.ids])
     signs = signs_of(data, run)
     choose = data.folds == CHOOSE_FOLD
     part = data.take(choose)
-    logits, embeddings = encoded(part, run)
-    curves = fit_calibration(logits, part.labels, encoder.hash).curves[ALL_LEADS]
-    p = np.clip(found["probabilities"].astype(np.float64), 1e-6, 1 - 1e-6)
-    x = inputs_of(found["embeddings"], np.log(p / (1 - p)), signs.features)
+    # Fold 8 is read by the shipped network; what joins it with measurements has not seen folds 7 and 8 either.
+    unseen = unseen_scores(data, found["probabilities"], table)
+    scores, embeddings = unseen[choose], encoded(part, run)[1]
+    curves = fit_calibration(scores, part.labels, encoder.hash).curves[ALL_LEADS]
+    x = inputs_of(found["embeddings"], unseen, signs.features)
     most = len(OUTPUTS) - NUMERIC
     base = x[:, 256 : 256 + len(CODES)]
     arrays = _fit(
@@ -296,25 +299,25 @@ def train_heads(
     # Calibrate what will run: 16 bit weights on the shipped encoder's own output.
     half = {name: array.astype(np.float16).astype(np.float32) for name, array in arrays.items()}
     bare = Heads(half, {}, {}, tables)
-    raw = bare.raw(inputs_of(embeddings, bare.base(logits), signs.features[choose]))
+    raw = bare.raw(inputs_of(embeddings, bare.base(scores), signs.features[choose]))
     arrays["slope"], arrays["offset"] = _platt(raw, labels[choose])
     known = ~np.isnan(labels)
     prior = np.where(known, labels, 0).sum(axis=0) / known.sum(axis=0)
     here, there = labels[choose], known[choose]
-    scores = {}
+    aurocs = {}
     for c, name in enumerate(OUTPUTS):
         y = here[there[:, c], c]
         if 5 <= y.sum() <= len(y) - 5:
             one = auroc_per_statement(y[:, None].astype(np.uint8), raw[there[:, c], c : c + 1])[0]
-            scores[name] = round(float(one), 4)
+            aurocs[name] = round(float(one), 4)
     card: dict[str, Any] = {
         "what": "heads for the attributes and the certainty that ECG-QA asks about",
         "encoder": encoder.hash, "data": "PTB-XL folds 1-7 out of fold, stopped and calibrated on fold 8; ECG-QA's questions",
         "date": datetime.now(UTC).date().isoformat(), "python": platform.python_version(), "command": command,
-        "hidden": [HIDDEN, HIDDEN_NUMERIC, HIDDEN_SETS], "seed": seed, "auroc_fold8": scores,
+        "hidden": [HIDDEN, HIDDEN_NUMERIC, HIDDEN_SETS], "seed": seed, "auroc_fold8": aurocs,
         "prior": [round(float(v), 6) for v in prior],
         "patterns": _patterns([truths[int(i)] for i in data.ids[~choose]]),
-        "f1_thresholds": [round(float(v), 4) for v in best_f1_thresholds(part.labels, curves.apply(logits))],
+        "f1_thresholds": [round(float(v), 4) for v in best_f1_thresholds(part.labels, curves.apply(scores))],
     }  # fmt: skip
     place = Path(out) if out is not None else Path(__file__).parents[1] / "weights"
     save_heads(arrays, card, tables, place)
@@ -322,7 +325,7 @@ def train_heads(
     fold = {int(i): truths[int(i)] for i in part.ids}
     items = items_of(part, ecgqa, fold, 120, seed + 1)
     seen_by = dict(
-        zip(part.ids.tolist(), known_of(heads, embeddings, logits, signs.features[choose], signs.beats[choose]), strict=True)
+        zip(part.ids.tolist(), known_of(heads, embeddings, scores, signs.features[choose], signs.beats[choose]), strict=True)
     )
     rule = fit_rule(items, seen_by, heads)
     card["rule"] = asdict(rule)
@@ -335,7 +338,7 @@ def train_heads(
         card["exact_match"]["fold 9, reported"] = _rounded(score(made.items, answers))
         card["failures_fold9"] = failures(made.items, answers)
     save_heads(arrays, card, tables, place)
-    return scores
+    return aurocs
 
 
 def _rounded(scores: Mapping[str, float]) -> dict[str, float]:
