@@ -19,7 +19,7 @@ from pathlib import Path
 from encoders.errors import ArtefactError, QueryError
 from encoders.files import user_folder
 
-__all__ = ["hash_patient"]
+__all__ = ["hash_patient", "hashed"]
 
 _FILE = "patient.key"
 _BYTES = 32
@@ -39,6 +39,11 @@ def hash_patient(key: str, home: Path | None = None) -> str:
         raise QueryError("The patient key is empty; give --patient a text that stands for the patient, or leave it out.")
     secret = _secret(user_folder() if home is None else home)
     return hmac.new(secret, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+
+
+def hashed(key: str | None) -> str | None:
+    """The same for a field that may be left empty: None where no key was given."""
+    return hash_patient(key) if key and key.strip() else None
 
 
 def _secret(home: Path) -> bytes:

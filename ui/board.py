@@ -77,6 +77,10 @@ class _Board:
                     self.sex = gr.Dropdown(
                         [("—", ""), ("F", "F"), ("M", "M")], value="", label=texts.SEX, min_width=80, elem_id="sex"
                     )
+                self.patient = gr.Textbox(
+                    label=texts.PATIENT_KEY, placeholder=texts.PATIENT_KEY_HINT, min_width=80, max_length=200,
+                    elem_id="patient-key",
+                )
                 with gr.Accordion(texts.TABLES, open=False), gr.Row():
                     self.rate = gr.Textbox(label=texts.RATE, min_width=80, max_length=10, elem_id="rate")
                     self.unit = gr.Dropdown(
@@ -121,9 +125,9 @@ class _Board:
         whole = [
             self.visit, self.pending, self.message, self.accordion, self.chooser, self.shown, self.previous, self.tools,
             self.paper, self.vitals, self.evidence, self.document, self.sign, self.findings, self.measured, self.compared,
-            self.cases, self.talk, self.files, self.tabs,
+            self.cases, self.talk, self.files, self.tabs, self.patient,
         ]  # fmt: skip
-        about = [self.files, self.pending, self.demo, self.age, self.sex, self.rate, self.unit]
+        about = [self.files, self.pending, self.demo, self.age, self.sex, self.rate, self.unit, self.patient]
         private: dict[str, Any] = {"api_visibility": "private"}
         busy: dict[str, Any] = {"show_progress": "full", "show_progress_on": [self.paper], **private}
         self.go.click(self.analyse, about, whole, **busy)
@@ -163,17 +167,20 @@ class _Board:
 
     def analyse(
         self, files: list[str] | None, pending: tuple[str, ...], demo: str | None, age: str | None, sex: str | None,
-        rate: str | None, unit: str | None, request: gr.Request, progress: gr.Progress = gr.Progress(),  # noqa: B008
+        rate: str | None, unit: str | None, patient: str | None, request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> Update:  # fmt: skip
         dropped = tuple(files or ())
         forget(tuple(file for file in pending if file not in dropped))
 
         def work() -> Update:
             progress(0.05, desc=texts.STEPS["read"])
-            entries, trouble = read_choice(Choice(demo, dropped, age, sex, rate, unit))
+            entries, trouble = read_choice(Choice(demo, dropped, age, sex, rate, unit, patient))
             shown = self._judge(Visit(entries, shown=len(entries) - 1), request, progress)
             forget(dropped)
-            return {**shown, self.message: present.message_html(trouble), self.files: None, self.pending: ()}
+            # The key goes with the files: the next recording may be another patient's.
+            cleared = {self.files: None, self.pending: (), self.patient: ""}
+            return {**shown, self.message: present.message_html(trouble), **cleared}
 
         out = self._carefully(work)
         return out if self.visit in out else {**out, self.pending: dropped}

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from encoders.ecg import ECG
 from encoders.errors import InputError, QueryError
 from encoders.leadsets import wanted_leads, with_limb_leads
+from encoders.patient import hashed
 from ui.access import NOTHING, Access, Sessions, needs
 from ui.apidocs import docs_html
 from ui.audit import Actor, AuditStore
@@ -80,13 +81,6 @@ Patient = Annotated[
         " kept nowhere.",
     ),
 ]  # fmt: skip
-
-
-def hashed(patient: str | None) -> str | None:
-    """The hash that a patient's key becomes on this machine; None where none was given."""
-    from encoders.patient import hash_patient
-
-    return hash_patient(patient) if patient and patient.strip() else None
 
 
 def read_recordings(uploads: Sequence[Upload], demos: Sequence[str], about: _About) -> list[ECG]:

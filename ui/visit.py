@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from encoders.ecg import ECG
 from encoders.errors import QueryError, RecordingError
+from encoders.patient import hashed
 from ui import texts
 from ui.demo import DEMOS, PREFIX, resolve
 from ui.paper import View
@@ -36,6 +37,7 @@ class Choice:
     sex: str | None = None
     rate: str | None = None
     unit: str | None = None
+    patient: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,15 +103,18 @@ def read_choice(choice: Choice) -> tuple[tuple[Entry, ...], str]:
     """The recordings that a visitor chose, earliest first where their files tell the time, and a sentence on those that could
     not be read (empty where all were). Dropped files go before the demo.
 
+    A key of the patient ties them to cases of the same patient and is kept as a hash alone.
     Raises QueryError or RecordingError where none can be read.
     """
+    patient = hashed(choice.patient)
     age_years, sex = _number(choice.age, "age", 0, 130), choice.sex or None
     fs_hz, unit = _number(choice.rate, "sampling rate", 1, 1e5), choice.unit or None
     if not choice.files:
         if not choice.demo:
             raise QueryError(texts.EMPTY)
         title = next((subject.title for subject in DEMOS if PREFIX + subject.name == choice.demo), choice.demo)
-        return (Entry(texts.SYNTHESISED.format(title), resolve(choice.demo, age_years=age_years, sex=sex)),), ""
+        ecg = resolve(choice.demo, age_years=age_years, sex=sex)
+        return (Entry(texts.SYNTHESISED.format(title), replace(ecg, patient=patient)),), ""
     # A file that was dropped twice is there once; two that share a name and differ are refused in ``stored``.
     paths = [Path(file) for file in choice.files]
     uploads = list(dict.fromkeys(Upload(path.name, path.read_bytes()) for path in paths if path.is_file()))
@@ -119,7 +124,7 @@ def read_choice(choice: Choice) -> tuple[tuple[Entry, ...], str]:
         for path in recordings_in(folder, [upload.name for upload in uploads]):
             try:
                 ecg = resolve(path, fs_hz=fs_hz, unit=unit, age_years=age_years, sex=sex)
-                found.append(Entry(path.stem, ecg))
+                found.append(Entry(path.stem, replace(ecg, patient=patient or ecg.patient)))
             except RecordingError as error:
                 wrong.append(RecordingError(str(error).replace(f"{folder}/", "")))
     if not found:

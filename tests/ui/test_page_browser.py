@@ -19,6 +19,7 @@ import pytest
 from encoders.ecg import ECG
 from encoders.errors import ArtefactError
 from encoders.explanation import PARTS, Explanation
+from encoders.patient import hash_patient
 from ui import looking
 from ui.demo import demo
 from ui.service import create_app
@@ -409,6 +410,24 @@ def test_a_referral_looks_like_one(visit: Callable[..., Visitor], stub: Any, tmp
     page.screenshot(path=tmp_path / "referred.png")
     page.set_viewport_size({"width": 1920, "height": 1080})
     visitor.fits()
+    visitor.quiet()
+
+
+def test_a_patient_key_goes_with_its_recordings_and_leaves_the_page(
+    visit: Callable[..., Visitor], stub: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ECG_ASSISTANT_HOME", str(tmp_path))
+    visitor = visit(stub)
+    field = visitor.page.locator("#patient-key input, #patient-key textarea")
+    read: list[str | None] = []
+    original = type(stub).read
+    monkeypatch.setattr(
+        type(stub), "read", lambda self, ecgs, **more: (read.extend(e.patient for e in ecgs), original(self, ecgs, **more))[1]
+    )
+    field.fill("ward-7 / 4711")
+    visitor.analyse("Atrial fibrillation")
+    visitor.until(lambda: field.input_value() == "")
+    assert read == [hash_patient("ward-7 / 4711")] and "4711" not in visitor.page.content()
     visitor.quiet()
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from assistant.serial import compare_evidence
 from encoders.errors import QueryError
+from encoders.patient import hash_patient
 from retrieval.recordings import remember_folder
 from ui import cli, looking, server
 from ui.audit import Actor, AuditStore
@@ -115,6 +116,16 @@ def test_several_files_become_entries_and_a_bad_one_costs_only_itself(tmp_path: 
     assert all(file.exists() for file in files)  # they go when all went well, or when others are chosen
     forget(tuple(map(str, files)))
     assert not any(file.exists() for file in files)
+
+
+def test_a_patient_key_ties_recordings_and_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ECG_ASSISTANT_HOME", str(tmp_path / "home"))
+    file = str(csv(tmp_path / "one.csv", "normal"))
+    (dropped,), _ = read_choice(Choice(files=(file,), rate="500", patient=" ward-7 / 4711 "))
+    (shown,), _ = read_choice(Choice(demo="demo:af", patient="ward-7 / 4711"))
+    assert dropped.ecg.patient == shown.ecg.patient == hash_patient("ward-7 / 4711") and "4711" not in repr(dropped)
+    assert read_choice(Choice(demo="demo:af", patient="another"))[0][0].ecg.patient not in (None, shown.ecg.patient)
+    assert read_choice(Choice(demo="demo:af", patient="  "))[0][0].ecg.patient is None
 
 
 @pytest.mark.parametrize("choice", [Choice(), Choice(demo="demo:normal", age="old"), Choice(demo="demo:normal", rate="-1")])
