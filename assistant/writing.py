@@ -1,9 +1,10 @@
 """The language model's text, made fit to print: numbers put in, every sentence checked, what is missing added.
 
 The order is fixed: the model writes with placeholders; from its first unsupported sentence on it writes once more, beginning
-otherwise; what a report then still lacks it is asked for alone; placeholders are filled from measurements; the final text is
-checked sentence by sentence against the evidence, what is not supported is dropped and counted. Only then is it asked whether
-what is left says what has to be said; the renderer says the rest.
+otherwise; what a report then still lacks it is asked for alone, and where urgent review is needed and it ended without saying
+so, it goes on from there; placeholders are filled from measurements; the final text is checked sentence by sentence against the
+evidence, what is not supported is dropped and counted. Only then is it asked whether what is left says what has to be said; the
+renderer says the rest.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _PLAINLY_NORMAL = frozenset((*FIXED["normal"], *FIXED["probably normal"]))
 _BARE_WORDS = (
     "yes", "no", "cannot be judged", "undetermined", "not assessed", "neither", "none", "both", "out of scope", "unclear",
 )  # fmt: skip
-_REPORT_TOKENS, _ANSWER_TOKENS = 128, 96
+_REPORT_TOKENS, _CLOSING_TOKENS, _ANSWER_TOKENS = 128, 24, 96
 
 
 class Writer(Protocol):
@@ -94,11 +95,21 @@ def write_report(
         for (i, missing), made in zip(lacking.items(), texts, strict=True):
             more = _checked(str(made.text), str(made.text), evidences[i], None, None)[0]
             drafts[i][0].extend(line for line in more if set(line.evidence) & missing)
+    unclosed = [i for i, (own, _, _) in drafts.items() if _closes_urgently(evidences[i]) and not _urgent_closing(own)]
+    if unclosed:  # it ended too early: it goes on from its own text
+        rows = [_Asked(prompt(evidences[i], None, _mode(evidences[i])), [tokens[i]], evidences[i]) for i in unclosed]
+        begun = [f" {raw[i][1]}" for i in unclosed]
+        texts = model.generate(
+            [a.prompt for a in rows], [a.tokens for a in rows], _CLOSING_TOKENS, begun, [""] * len(rows)
+        )
+        for i, made in zip(unclosed, texts, strict=True):
+            drafts[i][0].extend(_urgent_closing(_checked(str(made.text), str(made.text), evidences[i], None, None)[0]))
     written = []
     for i, evidence in enumerate(evidences):
         if i in drafts:
             own, total, dropped = drafts[i]
-            written.append(Written(_impression(evidence, own), total, dropped, raw[i][0] != raw[i][1] or i in lacking))
+            again = raw[i][0] != raw[i][1] or i in lacking or i in unclosed
+            written.append(Written(_impression(evidence, own), total, dropped, again))
         else:
             written.append(Written(tuple(_renderer_lines(evidence)), 0, 0))
     return written
@@ -167,15 +178,23 @@ def _impression(evidence: Evidence, own: Sequence[Line]) -> tuple[Line, ...]:
     # One closing line is enough, and it comes last. Every draft says of itself that it is unconfirmed, so the renderer adds
     # one only where the model missed that review is urgent.
     body = _new_only([line for line in own if line.text not in _CLOSINGS])
-    closing = [line for line in own if line.text in _CLOSINGS][:1]
+    closing = (_urgent_closing(own) or [line for line in own if line.text in _CLOSINGS])[:1]
     added = _lacking(evidence, _needed(evidence) - _said(own))
     lines = _consistent(evidence, sorted([*body, *added], key=lambda line: urgency_rank(line.evidence)))
     if not lines:
         lines = [line for line in must if line.text not in _CLOSINGS]
-    wanted = [line for line in must if _CLOSINGS.get(line.text) == "urgent"]
-    if wanted and not (closing and _CLOSINGS[closing[0].text] == "urgent"):
+    wanted = _urgent_closing(must)
+    if wanted and not _urgent_closing(closing):
         closing = wanted
     return (*lines, *closing[:1])
+
+
+def _urgent_closing(lines: Sequence[Line]) -> list[Line]:
+    return [line for line in lines if _CLOSINGS.get(line.text) == "urgent"]
+
+
+def _closes_urgently(evidence: Evidence) -> bool:
+    return bool(_urgent_closing(_renderer_lines(evidence)))
 
 
 def _consistent(evidence: Evidence, lines: Sequence[Line]) -> list[Line]:

@@ -62,7 +62,7 @@ class LanguageModel:
         """One text per prompt. ``tokens``: per prompt its recordings' tokens, each (16, 256), in the order of the slots.
 
         ``begun``: per prompt, text that is written already and gone on from (not given back); ``avoid``: per prompt, a sentence
-        whose first word does not come next. Both are for a second try, and empty for a first.
+        whose first word does not come next, "" for the end of the text. Both are for a second try, and empty for a first.
         """
         import torch
         from transformers import LogitsProcessorList
@@ -84,7 +84,8 @@ class LanguageModel:
             more = tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
             one.ids.extend(more)
             one.slots.extend([False] * len(more))
-        first = [tokenizer(" " + text.strip(), add_special_tokens=False)["input_ids"][0] for text in avoid]
+        end = tokenizer.eos_token_id
+        first = [tokenizer(f" {text.strip()}", add_special_tokens=False)["input_ids"][0] if text else end for text in avoid]
         batch = collate([(one, []) for one in encoded], tokenizer.pad_token_id, left=True)
         with torch.inference_mode():
             out = self.model.base.generate(
@@ -93,7 +94,7 @@ class LanguageModel:
                 max_new_tokens=max_new_tokens,
                 do_sample=False,
                 pad_token_id=tokenizer.pad_token_id,
-                eos_token_id=tokenizer.eos_token_id,
+                eos_token_id=end,
                 logits_processor=LogitsProcessorList([_Avoid(first)] if first else []),
                 output_logits=True,
                 return_dict_in_generate=True,
@@ -104,7 +105,7 @@ class LanguageModel:
         results = []
         for row in range(len(prompts)):
             ids = written[row].tolist()
-            n = ids.index(tokenizer.eos_token_id) if tokenizer.eos_token_id in ids else len(ids)
+            n = ids.index(end) if end in ids else len(ids)
             text = tokenizer.decode(ids[:n], skip_special_tokens=False).strip()
             results.append(Generation(text, float(chosen[row, : max(n, 1)].mean())))
         return results
