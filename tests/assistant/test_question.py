@@ -259,6 +259,16 @@ def test_questions_that_a_stranger_wrote_are_mostly_understood(encoder):
     assert np.mean([i in DECLINED for i in pure]) >= 0.95
 
 
+def test_a_second_stranger_s_questions_are_declined_as_at_the_first_reading(encoder):
+    """600 more, with context and follow-ups; half of those declined in scope ask for signs beyond the 71 statements."""
+    blind = json.loads(Path(__file__).with_name("blind_questions_2.json").read_text(encoding="utf-8"))
+    beyond = [understand(text, encoder=encoder).intent for text in blind["out_of_scope"]]
+    within = [understand(text, encoder=encoder).intent for text in blind["in_scope"]]
+    assert len(beyond) == len(within) == 300
+    assert np.mean([i == "out_of_scope" for i in beyond]) >= 0.94
+    assert np.mean([i == "out_of_scope" for i in within]) <= 0.17
+
+
 def test_trust_in_a_lead_stays_a_question_of_quality_with_the_judge(encoder):
     for text in ("Could the signal be trusted in V3?", "is V3 noisy?", "how good is the signal in aVL"):
         assert understand(text, encoder=encoder).intent == "quality", text

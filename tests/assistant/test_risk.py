@@ -93,6 +93,20 @@ def test_a_statement_that_is_often_wrong_is_not_carried_by_the_others() -> None:
     assert (np.delete(p, 20, 1) >= np.delete(thresholds.present, 20)).sum() > 500
 
 
+def test_a_wrong_label_among_the_surest_does_not_shut_a_statement_out() -> None:
+    labels, p = calibrated(2000, 5, RATES)
+    at = 3
+    surest = np.argsort(-p[:, at])[:120]
+    labels[surest, at] = 1
+    labels[surest[[1, 40, 70]], at] = 0  # too many for a cut of its own, not for the pool
+    p[:, at] = np.minimum(p[:, at], 0.97)
+    p[surest[:2], at] = 0.99
+    thresholds = fit_risk(labels, p)
+    assert thresholds.present[at] < 0.95 and thresholds.present_basis[at] != "never"
+    labels[surest[::4], at] = 0  # one in four wrong is another matter
+    assert fit_risk(labels, p).present[at] > thresholds.present[at]
+
+
 def test_crossing_thresholds_leave_no_gap_and_no_overlap() -> None:
     labels = np.zeros((600, N), np.uint8)
     labels[:300] = 1
