@@ -37,6 +37,7 @@ __all__ = [
     "train_fusion",
     "train_language",
     "train_library",
+    "train_questions",
 ]
 
 #: What was tried on the way, with dates, negatives included; kept by hand, shipped in the encoder's card.
@@ -227,9 +228,19 @@ def into_card(card: Path, fields: dict[str, Any]) -> None:
     card.write_text(json.dumps({**kept, **fields}, indent=1) + "\n", encoding="utf-8")
 
 
-def train_all(places: Places, *, epochs: int = 24, seed: int = 0) -> None:
-    """Everything, in order."""
+def train_questions(places: Places, encoder: Encoder, ecgqa: Path, *, seed: int = 0) -> None:
+    """Heads for questions in ECG-QA's convention, from its folder; they lie beside the decision."""
+    from assistant.ecgqa.train import train_heads
+
+    out_of_fold_step(places, load_ptbxl(places.ptbxl, TRAIN_FOLDS), encoder)
+    train_heads(places.ptbxl, ecgqa, places.run, places.decision, seed=seed, encoder=encoder)
+
+
+def train_all(places: Places, *, epochs: int = 24, seed: int = 0, ecgqa: Path | None = None) -> None:
+    """Everything, in order; the heads for ECG-QA's questions only where its folder is given."""
     encoder = train_encoder_step(places, epochs=epochs, seed=seed)
     train_library(places, encoder)
     train_decision(places, encoder)
     train_language(places, encoder, seed=seed)
+    if ecgqa is not None:
+        train_questions(places, encoder, ecgqa, seed=seed)

@@ -78,22 +78,22 @@ class Heads:
             digest = file_sha256(place / WEIGHTS)
         except (OSError, ValueError):
             raise ArtefactError(
-                "The weights for ECG-QA's convention are missing; reinstall, or run `python -m assistant.ecgqa.train`."
+                "The weights for ECG-QA's convention are missing; reinstall, or run `ecg-assistant train questions`."
             ) from None
         if card["sha256"] != digest:
             raise ArtefactError("The weights for ECG-QA's convention differ from their card (sha256); reinstall or train again.")
         if card["encoder"] != encoder_hash:
             raise ArtefactError(
-                "The weights for ECG-QA's convention belong to another encoder; run `python -m assistant.ecgqa.train`."
+                "The weights for ECG-QA's convention belong to another encoder; run `ecg-assistant train questions`."
             )
         if tuple(card["outputs"]) != OUTPUTS or card["features"] != FEATURE_COUNT:
             raise ArtefactError(
-                "The weights for ECG-QA's convention know other outputs than this version; run `python -m assistant.ecgqa.train`."
+                "The weights for ECG-QA's convention know other outputs than this version; run `ecg-assistant train questions`."
             )
         found = load_file(place / WEIGHTS)
         if not found.keys() >= {*_NAMES, *(f"{kind}:{field}" for field in FIELDS for kind in ("sets", "bias"))}:
             raise ArtefactError(
-                "The weights for ECG-QA's convention lack layers of this version; run `python -m assistant.ecgqa.train`."
+                "The weights for ECG-QA's convention lack layers of this version; run `ecg-assistant train questions`."
             )
         arrays = {name: found[name].astype(np.float32) for name in _NAMES}
         tables = {

@@ -15,6 +15,7 @@ from assistant.ecgqa.features import FEATURE_COUNT, N_SAMPLES, signal_features
 from assistant.ecgqa.heads import Heads
 from assistant.ecgqa.known import Known, known_of
 from assistant.ecgqa.truth import Truth, interval_labels, read_truth
+from encoders.encode import Encoder
 from encoders.fusion import ptbxl_rows
 from encoders.measurements import LEAD_VALUES, MORE_NAMES
 from encoders.ptbxl import PtbXl, load_ptbxl
@@ -89,14 +90,12 @@ def items_of(data: PtbXl, ecgqa: str | Path, truths: Mapping[int, Truth], per_te
     return build(ecgqa, truths, patients, times, per_template=per_template, seed=seed)
 
 
-def encoded(data: PtbXl, run: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Logits (n, 71) and embeddings (n, 256) of the shipped encoder's network, kept in ``run``."""
+def encoded(data: PtbXl, run: Path, encoder: Encoder) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Logits (n, 71) and embeddings (n, 256) of the encoder's network, kept in ``run``."""
     from safetensors.numpy import load_file, save_file
 
-    from encoders.encode import Encoder
     from encoders.raw import encode_all
 
-    encoder = Encoder.load()
     file = run / f"ecgqa-seen-{encoder.hash[:12]}-{len(data)}-{int(data.ids.sum())}.safetensors"
     if not file.exists():
         raw = encode_all(encoder.network, data.signals(run / "cache"))
@@ -108,18 +107,16 @@ def encoded(data: PtbXl, run: Path) -> tuple[NDArray[np.float32], NDArray[np.flo
 
 def materials(
     ptbxl: str | Path, ecgqa: str | Path, run: str | Path, folds: Sequence[int], *, per_template: int, seed: int,
-    heads: Heads | None = None,
+    heads: Heads | None = None, encoder: Encoder | None = None,
 ) -> Materials:  # fmt: skip
-    """Reads and encodes the folds (kept in ``run``) and makes the questions; ``heads``: the built-in ones where None."""
-    from encoders.encode import Encoder
-
-    work, encoder = Path(run), Encoder.load()
+    """Reads and encodes the folds (kept in ``run``) and makes the questions; ``heads``, ``encoder``: the built-in where None."""
+    work, encoder = Path(run), encoder or Encoder.load()
     heads = heads or Heads.load(encoder.hash)
     data = load_ptbxl(ptbxl, tuple(folds))
     table = measure_table(data, work)
     truths = truths_of(data, ecgqa, table)
     items = items_of(data, ecgqa, truths, per_template, seed)
-    logits, embeddings = encoded(data, work)
+    logits, embeddings = encoded(data, work, encoder)
     scores = encoder.fused().apply(logits, ptbxl_rows(data, table))
     signs = signs_of(data, work)
     known = dict(zip(data.ids.tolist(), known_of(heads, embeddings, scores, signs.features, signs.beats), strict=True))

@@ -1,13 +1,12 @@
 """Training of the heads for ECG-QA's convention.
 
-``python -m assistant.ecgqa.train PTBXL_DIR ECGQA_DIR --run RUN [--out DIR]``: RUN is the working folder of
-``ecg-assistant train``, which holds the out-of-fold encodings (``encoders.outoffold``). Folds 1-7 train, as
-unseen by the encoder; fold 8 stops the training, calibrates and fits the rule. A few minutes on one core.
+``ecg-assistant train questions PTBXL_DIR --ecg-qa ECGQA_DIR --run RUN``: RUN holds the out-of-fold encodings
+(``encoders.outoffold``). Folds 1-7 train, as unseen by the encoder; fold 8 stops the training, calibrates and fits the rule. A
+few minutes on one core.
 """
 
 from __future__ import annotations
 
-import argparse
 import platform
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +22,7 @@ from assistant.ecgqa.asked import Asked
 from assistant.ecgqa.benchmark import Item
 from assistant.ecgqa.decide import Rule
 from assistant.ecgqa.evaluate import answers_of, score
-from assistant.ecgqa.heads import WEIGHTS, Heads, general, inputs_of, own_signs, save_heads
+from assistant.ecgqa.heads import Heads, general, inputs_of, own_signs, save_heads
 from assistant.ecgqa.known import known_of
 from assistant.ecgqa.materials import items_of, signs_of, truths_of
 from assistant.ecgqa.outputs import NUMERIC, OUTPUTS, labels_of
@@ -31,6 +30,7 @@ from assistant.ecgqa.sets import BASE, FIELDS, SCORES, SetTable, rows_of, writte
 from assistant.ecgqa.truth import Truth
 from assistant.ecgqa.values import NOISES
 from encoders.calibrate import fit_calibration
+from encoders.encode import Encoder
 from encoders.errors import ArtefactError
 from encoders.fusion_fit import unseen_scores
 from encoders.leadsets import ALL_LEADS
@@ -246,7 +246,7 @@ def fit_rule(items: Sequence[Any], known: Mapping[int, Any], heads: Heads) -> Ru
 
 def train_heads(
     ptbxl: str | Path, ecgqa: str | Path, run: str | Path, out: str | Path | None = None, *, epochs: int = 40, seed: int = 0,
-    command: str = "", report: bool = True,
+    encoder: Encoder | None = None, report: bool = True,
 ) -> dict[str, float]:  # fmt: skip
     """Trains and writes the heads (to the package's own weights where ``out`` is None); returns fold 8's AUROC by output.
 
@@ -255,10 +255,8 @@ def train_heads(
     from safetensors.numpy import load_file
 
     from assistant.ecgqa.materials import encoded, materials
-    from encoders.encode import Encoder
 
-    run = Path(run)
-    encoder = Encoder.load()
+    run, encoder = Path(run), encoder or Encoder.load()
     data = load_ptbxl(ptbxl, tuple(range(1, 9)))
     seen = run / f"outoffold-{encoder.hash[:12]}.safetensors"
     if not seen.exists():
@@ -272,7 +270,7 @@ def train_heads(
     part = data.take(choose)
     # Fold 8 is read by the shipped network; what joins it with measurements has not seen folds 7 and 8 either.
     unseen = unseen_scores(data, found["probabilities"], table)
-    scores, embeddings = unseen[choose], encoded(part, run)[1]
+    scores, embeddings = unseen[choose], encoded(part, run, encoder)[1]
     curves = fit_calibration(scores, part.labels, encoder.hash).curves[ALL_LEADS]
     x = inputs_of(found["embeddings"], unseen, signs.features)
     most = len(OUTPUTS) - NUMERIC
@@ -313,7 +311,8 @@ def train_heads(
     card: dict[str, Any] = {
         "what": "heads for the attributes and the certainty that ECG-QA asks about",
         "encoder": encoder.hash, "data": "PTB-XL folds 1-7 out of fold, stopped and calibrated on fold 8; ECG-QA's questions",
-        "date": datetime.now(UTC).date().isoformat(), "python": platform.python_version(), "command": command,
+        "date": datetime.now(UTC).date().isoformat(), "python": platform.python_version(),
+        "command": "ecg-assistant train questions PTBXL_DIR --ecg-qa DIR",
         "hidden": [HIDDEN, HIDDEN_NUMERIC, HIDDEN_SETS], "seed": seed, "auroc_fold8": aurocs,
         "prior": [round(float(v), 6) for v in prior],
         "patterns": _patterns([truths[int(i)] for i in data.ids[~choose]]),
@@ -333,7 +332,7 @@ def train_heads(
     card["exact_match"] = {"fold 8, chosen on": _rounded(score(items, chosen))}
     if report:
         heads = replace(heads, card=card)
-        made = materials(ptbxl, ecgqa, run, (REPORT_FOLD,), per_template=120, seed=seed, heads=heads)
+        made = materials(ptbxl, ecgqa, run, (REPORT_FOLD,), per_template=120, seed=seed, heads=heads, encoder=encoder)
         answers = answers_of(made.items, made.known, heads)
         card["exact_match"]["fold 9, reported"] = _rounded(score(made.items, answers))
         card["failures_fold9"] = failures(made.items, answers)
@@ -372,20 +371,3 @@ def failures(items: Sequence[Item], answers: Sequence[frozenset[str]], each: int
             ],
         }  # fmt: skip
     return out
-
-
-def main() -> None:
-    """The command line of this module."""
-    parser = argparse.ArgumentParser(prog="python -m assistant.ecgqa.train", description=__doc__)
-    parser.add_argument("ptbxl", metavar="PTBXL_DIR")
-    parser.add_argument("ecgqa", metavar="ECGQA_DIR")
-    parser.add_argument("--run", required=True, metavar="DIR", help="working folder of `ecg-assistant train`")
-    parser.add_argument("--out", metavar="DIR", help=f"where {WEIGHTS} goes; the package's own weights where left out")
-    args = parser.parse_args()
-    command = f"python -m assistant.ecgqa.train {Path(args.ptbxl).name} {Path(args.ecgqa).name} --run {Path(args.run).name}"
-    for name, value in train_heads(args.ptbxl, args.ecgqa, args.run, args.out, command=command).items():
-        print(f"{name:<60} {value:.3f}")
-
-
-if __name__ == "__main__":
-    main()

@@ -17,16 +17,17 @@ ecg-assistant evaluate ptb-xl --folds 9
 ecg-assistant evaluate ptb-xl --folds 9 --out scores --json
 """
 TRAIN_EXAMPLES = """
-ecg-assistant train all ptb-xl --run run
+ecg-assistant train all ptb-xl --run run --ecg-qa ecg-qa
 ecg-assistant train encoder ptb-xl --run run --epochs 24 --seed 0
 ecg-assistant train library ptb-xl --run run
 ecg-assistant train decision ptb-xl --run run
 ecg-assistant train language --run run --steps 2000
 ecg-assistant train align ptb-xl --run run --base path/or/name
+ecg-assistant train questions ptb-xl --run run --ecg-qa ecg-qa
 ecg-assistant train pretraining ptb-xl --run run
 accelerate launch -m encoders.train ptb-xl --out run/encoder
 """
-STEPS = ("encoder", "calibration", "library", "decision", "language", "align", "all", "pretraining")
+STEPS = ("encoder", "calibration", "library", "decision", "language", "align", "questions", "all", "pretraining")
 
 
 def _at_least_one(text: str) -> int:
@@ -67,9 +68,11 @@ def add(commands: Any) -> None:
     evaluate.set_defaults(run=run_evaluate)
     train = options.add_parser(
         commands, "train", "train one part of the chain, or all of it", TRAIN_EXAMPLES,
-        "encoder → library → decision → language → align; every part names the encoder it was made with, so a new encoder"
-        " needs all that follows it (`train all`). `calibration` joins an encoder with measurements and fits its probabilities"
-        " again; `pretraining` makes the table of what learning without labels is worth. Working files stay under --run, where a"
+        "encoder → library → decision → language → align → questions; every part names the encoder it was made with, so a new"
+        " encoder needs all that follows it (`train all`). `calibration` joins an encoder with measurements and fits its"
+        " probabilities again; `questions` trains the heads for ECG-QA's convention (`train all` does so where"
+        " --ecg-qa names its folder);"
+        " `pretraining` makes the table of what learning without labels is worth. Working files stay under --run, where a"
         " killed job is taken up again.",
     )  # fmt: skip
     train.add_argument("what", choices=STEPS, help="which part")
@@ -79,6 +82,7 @@ def add(commands: Any) -> None:
     train.add_argument("--epochs", type=_at_least_one, default=24, help="epochs of the encoder (24)")
     train.add_argument("--steps", type=_at_least_one, help="steps of the language model's base, or of its alignment")
     train.add_argument("--base", metavar="MODEL", help="any transformers causal language model, by folder or name, to align")
+    train.add_argument("--ecg-qa", metavar="DIR", help="folder of ECG-QA: its questions, for the heads of its convention")
     train.add_argument("--seed", type=int, default=0, help="seed (0)")
     train.set_defaults(run=run_train, may_download=True)
 
@@ -141,7 +145,7 @@ def run_train(args: argparse.Namespace) -> int:
     elif args.what == "calibration":
         chain.train_calibration(places)
     elif args.what == "all":
-        chain.train_all(places, epochs=args.epochs, seed=args.seed)
+        chain.train_all(places, epochs=args.epochs, seed=args.seed, ecgqa=_ecgqa(args.ecg_qa))
     elif args.what == "encoder":
         chain.train_encoder_step(places, epochs=args.epochs, seed=args.seed)
     else:
@@ -150,6 +154,11 @@ def run_train(args: argparse.Namespace) -> int:
             chain.train_library(places, encoder)
         elif args.what == "decision":
             chain.train_decision(places, encoder)
+        elif args.what == "questions":
+            ecgqa = _ecgqa(args.ecg_qa)
+            if ecgqa is None:
+                raise QueryError("This step learns from ECG-QA's questions; give its folder with --ecg-qa.")
+            chain.train_questions(places, encoder, ecgqa, seed=args.seed)
         else:
             steps = {} if args.steps is None else {"lora_steps": args.steps}
             chain.train_language(places, encoder, base=args.base, seed=args.seed, **steps)
