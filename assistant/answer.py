@@ -174,12 +174,15 @@ def _signal_fault(question: Question, evidence: Evidence) -> bool | None:
 
 
 def signal_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
-    """What the gate found in that which a quality question asks about; empty for any other question.
+    """What the gate found in that which a quality question asks about, and before how many beats P waves stand where that is
+    asked; empty for any other question.
 
     "Could the signal be trusted in V3?" is answered by lead V3, "are the electrodes placed correctly?" by the direction of the
     leads, "which leads are bad?" by their names; "yes" and "no" answer the question as it is put. What else limits the recording
     follows.
     """
+    if question.intent == "measurement" and question.measurements == ("p_wave_share",):
+        return _p_waves(question, evidence)
     if question.intent != "quality":
         return ()
     quality, named, text = evidence.quality, leads_named(question.text), question.text.lower()
@@ -213,6 +216,19 @@ def signal_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
     lines = [Line(one[0].upper() + one[1:], ("Q",)) for one in said]
     whole = fault is not False or not (named or _PLACING.search(text))
     return (*lines, *(Line(reason, ("Q",)) for reason in quality.reasons if whole))
+
+
+def _p_waves(question: Question, evidence: Evidence) -> tuple[Line, ...]:
+    """Before how many beats a P wave was found; "yes" from 95 %, since single P waves are missed."""
+    share = evidence.measurements.value("p_wave_share")
+    if share is None or not evidence.quality.usable:
+        return ()
+    every, few = share >= 0.95, share < 0.05
+    where = "before every beat" if share == 1 else "before no beat" if share == 0 else f"before {share:.0%} of the beats"
+    bare = "Yes" if every else "No" if few else "Not before every beat"
+    found = f"P wave was found {where.replace('%', ' %')}."
+    text = f"A {found}" if _OPEN_QUESTION.match(question.text.lower()) else f"{bare}: a {found}"
+    return (Line(text, ("M:p_wave_share",)),)
 
 
 def _leads(names: Sequence[str]) -> str:

@@ -305,7 +305,10 @@ def _quality(view: View, question: Question, rng: Random | None) -> list[Sentenc
 def _certainty(view: View, question: Question, rng: Random | None) -> list[Sentence]:
     made: list[Sentence] = []
     tails = {PRESENT: "{be} present", ABSENT: "{be} absent", UNDETERMINED: "{be} undetermined"}
-    for code in question.codes[:3] or view.present[:2]:
+    # Of a group of many ("the rhythm") what is stated comes first, then what is open.
+    order = (PRESENT, UNDETERMINED)
+    asked = sorted(question.codes, key=lambda c: order.index(view.state(c)) if view.state(c) in order else len(order))
+    for code in asked[:3] or view.present[:2]:
         state = view.state(code)
         name = carried(view, [code])
         if name is not None and state == ABSENT:

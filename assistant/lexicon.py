@@ -129,6 +129,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "voltage abnormality": ("LVOLT", "HVOLT", "VCLVH"),
     "form": codes_in("form"),
     "diagnostic": codes_in("diagnostic"),
+    "urgent finding": tuple(s.code for s in STATEMENTS if s.urgency in ("critical", "urgent")),
     "abnormality": tuple(s.code for s in STATEMENTS if s.code not in ("NORM", "SR")),
 }  # fmt: skip
 

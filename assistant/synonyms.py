@@ -287,6 +287,10 @@ STATEMENT_SYNONYMS: dict[str, tuple[str, ...]] = {
 }
 
 GROUP_SYNONYMS: dict[str, tuple[str, ...]] = {
+    "urgent finding": ("anything urgent", "something urgent", "urgent findings", "urgent abnormality", "anything critical",
+                       "critical finding", "critical findings", "anything dangerous", "dangerous finding", "dangerous findings",
+                       "red flag", "red flags", "red flag finding", "red flag findings", "anything alarming",
+                       "alarming findings", "life threatening findings", "anything life threatening", "emergency findings"),
     "myocardial infarction": ("infarction", "MI", "heart attack", "infarction pattern", "old infarction", "old MI", "prior MI",
                               "myocardial scar", "myocardial infarctions", "previous infarction", "prior infarction",
                               "previous MI", "old myocardial infarction", "infarct pattern", "signs of infarction",

@@ -16,7 +16,7 @@ from assistant.question import understand_by_rules
 from assistant.scope import INTENDED_USE
 from encoders.measurements import MEASUREMENT_NAMES, Measurement, Measurements
 from encoders.quality import Quality
-from encoders.vocabulary import CODES
+from encoders.vocabulary import CODES, STATEMENTS
 
 
 def _evidence(quality: Quality | None = None, **states: tuple[str, float]) -> Evidence:
@@ -65,6 +65,41 @@ def test_bad_leads_are_named_and_limits_told() -> None:
     clean, _ = _said("Which leads would you not trust?", Quality("usable", 1.0))
     assert clean.startswith("No lead was found that should not be relied on.")
     assert signal_lines(understand_by_rules("Is there AF?"), _evidence(LIMITED)) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "share", "said"),
+    [
+        ("Do P waves come before every QRS?", 1.0, "Yes: a P wave was found before every beat."),
+        ("Do P waves come before every QRS?", 0.6, "Not before every beat: a P wave was found before 60 % of the beats."),
+        ("Do P waves come before every QRS?", 0.0, "No: a P wave was found before no beat."),
+        ("What share of beats has a P wave?", 0.97, "A P wave was found before 97 % of the beats."),
+        ("Do P waves come before every QRS?", None, ""),
+    ],
+)
+def test_p_waves_before_beats_are_told_in_words(text: str, share: float | None, said: str) -> None:
+    items = tuple(Measurement(n, share if n == "p_wave_share" else None, 10) for n in MEASUREMENT_NAMES)
+    evidence, asked = replace(_evidence(), measurements=Measurements(items)), understand_by_rules(text)
+    assert asked.measurements == ("p_wave_share",)
+    assert " ".join(line.text for line in signal_lines(asked, evidence)) == said
+
+
+def test_urgency_is_a_question_of_the_urgent_findings() -> None:
+    urgent = {s.code for s in STATEMENTS if s.urgency in ("critical", "urgent")}
+    texts = ("Anything urgent?", "any red flags here", "What are the urgent findings?", "is there anything critical here")
+    for text in texts:
+        asked = understand_by_rules(text)
+        assert asked.intent in ("verify", "query") and set(asked.codes) == urgent, text
+    flutter = _evidence(AFLT=(PRESENT, 0.98), SR=(ABSENT, 0.01))
+    assert bare_answer(understand_by_rules("Anything urgent?"), flutter).values[0] == "yes"
+    assert "atrial flutter" in answer(flutter, understand_by_rules("Anything urgent?"), None)[0].text
+    assert bare_answer(understand_by_rules("Anything urgent?"), _evidence()).values[0] == "no"
+
+
+def test_certainty_of_the_rhythm_begins_with_what_is_stated() -> None:
+    flutter = _evidence(AFLT=(PRESENT, 0.98), SVTAC=(UNDETERMINED, 0.2))
+    said = [one.text for one in answer(flutter, understand_by_rules("How sure are you about the rhythm?"), None)]
+    assert "trial flutter is present" in said[0] and "upraventricular tachycardia is undetermined" in said[1]
 
 
 def test_trust_in_a_lead_is_a_question_of_quality_and_trust_in_a_finding_is_not() -> None:
