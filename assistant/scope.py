@@ -224,7 +224,8 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
         r"|\b(?:cardiology|specialist|expert) (?:consult\w*|review|opinion|referral)\b|\b(?:which|what) ward\b"
         r"|\bfollow ?ups?\b|\b(?:repeat|redo) (?:the |an |this )?(?:ecg|ekg)\b|\brepeated\b|\bmonitoring\b"
         r"|\bemergency (?:room|department)\b|\bgo to (?:the )?(?:hospital|er|ed|a&e)\b|\btransfer(?:red)?\b"
-        r"|\bhow urgent\b|\bsee a (?:doctor|cardiologist)\b|\bambulance\b|\btriage\b|\bovernight\b|\bmarathon\b"
+        r"|\bhow urgent\b(?! is (?:this|the|that) (?:ecg|ekg|trac|strip|recording|finding))"
+        r"|\bsee a (?:doctor|cardiologist)\b|\bambulance\b|\btriage\b|\bovernight\b|\bmarathon\b"
         r"|\bcardiologist\b.*\b(?:see|review|look|call\w*)\b",
     ),
     (

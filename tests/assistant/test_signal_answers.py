@@ -86,7 +86,7 @@ def test_p_waves_before_beats_are_told_in_words(text: str, share: float | None, 
 
 def test_urgency_is_a_question_of_the_urgent_findings() -> None:
     urgent = {s.code for s in STATEMENTS if s.urgency in ("critical", "urgent")}
-    texts = ("Anything urgent?", "any red flags here", "What are the urgent findings?", "is there anything critical here")
+    texts = ("Anything urgent?", "any red flags here", "What are the urgent findings?", "how urgent is this ECG")
     for text in texts:
         asked = understand_by_rules(text)
         assert asked.intent in ("verify", "query") and set(asked.codes) == urgent, text
