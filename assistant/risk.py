@@ -216,9 +216,9 @@ def _shown(wrong: NDArray[np.int64] | int, stated: NDArray[np.int64] | int, risk
 def _known_bad(wrong: int, stated: int, risk: float) -> bool:
     """True where the lower Clopper-Pearson bound of wrong / stated is above ``risk``.
 
-    Not judged by fewer findings than hold one wrong at that risk (20 at 5 %): one wrong label among the two surest says nothing.
+    One wrong label says nothing, even among the two surest findings: it takes two.
     """
-    return bool(stated * risk >= 1 and wrong and 1 - bdtr(wrong - 1, stated, risk) <= 1 - CONFIDENCE)
+    return bool(wrong >= 2 and 1 - bdtr(wrong - 1, stated, risk) <= 1 - CONFIDENCE)
 
 
 def _present(
