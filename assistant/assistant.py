@@ -289,7 +289,10 @@ class Assistant:
             lines = (Line(bare.open, bare.ids),)
         lines = signal_lines(asked, first) or open_lines(asked, first) or lines
         left_out = unassessed(asked, bare, first)
-        if left_out is not None and not any(line.text.startswith("Not assessed") for line in lines):
+        told = [line for line in lines if "not assessed" in line.text.lower()]
+        if left_out is not None and not any(
+            line.text.startswith("Not assessed") or set(left_out.evidence) <= set(line.evidence) for line in told
+        ):
             lines = (*lines, left_out)
         last = about[-1].evidence
         remarks = critical_remarks(last, self.thresholds(last.lead_set))
