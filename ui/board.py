@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,19 @@ KEEP_S = 1800
 #: What the page's scripts call: they send what was pressed, and take a file that was made.
 _COURIER = "window.eaSend = (name, data) => trigger(name, data); window.eaEvents = ['edit', 'look', 'hand'];"
 _PARCELS = "watch('value', () => window.eaFetch(props.value));"
+_ANSWERED = "watch('value', () => window.eaDone(props.value));"
 Update = dict[Any, Any]
+
+
+class _Held:
+    """One session's visit. Events of several kinds come at the same time, each with the state as it was when it was sent; what
+    one of them changed would be lost under another's. So all share this one object, and one at a time works on what it holds."""
+
+    def __init__(self) -> None:
+        self.visit: Visit | None = None
+        #: Number of the last event that was worked on: one that the page sends again is not done twice.
+        self.done = 0
+        self.lock = threading.RLock()
 
 
 class _Board:
@@ -44,6 +57,7 @@ class _Board:
         gr.HTML(present.header_html(sign_out), padding=False)
         self.courier = gr.HTML("", js_on_load=_COURIER, elem_id="courier", padding=False)
         self.parcels = gr.HTML(None, html_template="", js_on_load=_PARCELS, elem_id="parcels", padding=False)
+        self.answered = gr.HTML(None, html_template="", js_on_load=_ANSWERED, elem_id="answered", padding=False)
         self._recordings()
         self.message = gr.HTML("", elem_id="message", padding=False)
         with gr.Row(equal_height=False, elem_id="work"):
@@ -127,7 +141,7 @@ class _Board:
             self.paper, self.vitals, self.evidence, self.document, self.sign, self.findings, self.measured, self.compared,
             self.cases, self.talk, self.files, self.tabs, self.patient,
         ]  # fmt: skip
-        about = [self.files, self.pending, self.demo, self.age, self.sex, self.rate, self.unit, self.patient]
+        about = [self.visit, self.files, self.pending, self.demo, self.age, self.sex, self.rate, self.unit, self.patient]
         private: dict[str, Any] = {"api_visibility": "private"}
         busy: dict[str, Any] = {"show_progress": "full", "show_progress_on": [self.paper], **private}
         self.go.click(self.analyse, about, whole, **busy)
@@ -136,14 +150,15 @@ class _Board:
         quiet: dict[str, Any] = {"show_progress": "hidden", **private}
         # Every decision and every look counts, however fast they come: they are taken one after the other.
         self.courier.edit(
-            self.edit, [self.visit], [self.visit, self.message, self.document], trigger_mode="multiple", **quiet
+            self.edit, [self.visit], [self.visit, self.message, self.document, self.answered], trigger_mode="multiple", **quiet
         )
         self.courier.look(
-            self.look, [self.visit], [self.visit, self.message, self.paper, self.evidence, self.cases],
+            self.look, [self.visit],
+            [self.visit, self.message, self.document, self.paper, self.evidence, self.cases, self.answered],
             show_progress="minimal", show_progress_on=[self.evidence], trigger_mode="multiple", **private,
         )  # fmt: skip
         self.courier.hand(
-            self.hand, [self.visit], [self.visit, self.message, self.document, self.parcels],
+            self.hand, [self.visit], [self.visit, self.message, self.document, self.parcels, self.answered],
             show_progress="minimal", show_progress_on=[self.message], trigger_mode="multiple", **private,
         )  # fmt: skip
         for event in (self.question.submit, self.send.click):
@@ -158,22 +173,40 @@ class _Board:
         _LOG.error("unforeseen %s", type(error).__name__)
         return texts.UNFORESEEN
 
-    def _carefully(self, work: Callable[[], Update]) -> Update:
-        """What the work shows; where it fails, one sentence and nothing else changes."""
+    def _carefully(self, held: _Held | None, work: Callable[[Visit | None], Update]) -> Update:
+        """What the work on the session's visit shows; where it fails, one sentence and nothing else changes."""
+        held = held or _Held()
         try:
-            return {self.message: "", **work()}
+            with held.lock:
+                out = {self.message: "", **work(held.visit)}
+                if self.visit in out:
+                    held.visit, out[self.visit] = out[self.visit], held
+            return out
         except Exception as error:
             return {self.message: present.message_html(self._trouble(error))}
 
+    def _once(self, held: _Held | None, data: dict[str, Any], work: Callable[[Visit | None], Update]) -> Update:
+        """The same for an event of the page, by its number: done once, and answered however often it comes."""
+        number = data.get("n")
+
+        def first(visit: Visit | None) -> Update:
+            if held is not None and isinstance(number, int):
+                if number <= held.done:
+                    return {} if visit is None else {self.document: present.document_html(visit.report)}
+                held.done = number
+            return work(visit)
+
+        return {**self._carefully(held, first), self.answered: number}
+
     def analyse(
-        self, files: list[str] | None, pending: tuple[str, ...], demo: str | None, age: str | None, sex: str | None,
-        rate: str | None, unit: str | None, patient: str | None, request: gr.Request,
+        self, held: _Held | None, files: list[str] | None, pending: tuple[str, ...], demo: str | None, age: str | None,
+        sex: str | None, rate: str | None, unit: str | None, patient: str | None, request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> Update:  # fmt: skip
         dropped = tuple(files or ())
         forget(tuple(file for file in pending if file not in dropped))
 
-        def work() -> Update:
+        def work(_: Visit | None) -> Update:
             progress(0.05, desc=texts.STEPS["read"])
             entries, trouble = read_choice(Choice(demo, dropped, age, sex, rate, unit, patient))
             shown = self._judge(Visit(entries, shown=len(entries) - 1), request, progress)
@@ -182,24 +215,30 @@ class _Board:
             cleared = {self.files: None, self.pending: (), self.patient: ""}
             return {**shown, self.message: present.message_html(trouble), **cleared}
 
-        out = self._carefully(work)
+        out = self._carefully(held, work)
         return out if self.visit in out else {**out, self.pending: dropped}
 
     def choose(
-        self, visit: Visit | None, shown: int | None, request: gr.Request, progress: gr.Progress = gr.Progress(),  # noqa: B008
+        self, held: _Held | None, shown: int | None, request: gr.Request, progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> Update:  # fmt: skip
-        if visit is None or shown is None or not 0 <= shown < len(visit.entries):
-            return {self.message: ""}
-        previous = None if visit.previous == shown else visit.previous
-        return self._carefully(lambda: self._judge(replace(visit, shown=shown, previous=previous), request, progress))
+        def work(visit: Visit | None) -> Update:
+            if visit is None or shown is None or not 0 <= shown < len(visit.entries):
+                return {}
+            previous = None if visit.previous == shown else visit.previous
+            return self._judge(replace(visit, shown=shown, previous=previous), request, progress)
+
+        return self._carefully(held, work)
 
     def choose_previous(
-        self, visit: Visit | None, previous: int | None, request: gr.Request, progress: gr.Progress = gr.Progress(),  # noqa: B008
+        self, held: _Held | None, previous: int | None, request: gr.Request, progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> Update:  # fmt: skip
-        if visit is None:
-            return {self.message: ""}
-        chosen = previous if previous is not None and 0 <= previous < len(visit.entries) and previous != visit.shown else None
-        return self._carefully(lambda: self._judge(replace(visit, previous=chosen), request, progress))
+        def work(visit: Visit | None) -> Update:
+            if visit is None:
+                return {}
+            known = previous is not None and 0 <= previous < len(visit.entries) and previous != visit.shown
+            return self._judge(replace(visit, previous=previous if known else None), request, progress)
+
+        return self._carefully(held, work)
 
     def _judge(self, visit: Visit, request: gr.Request, progress: gr.Progress) -> Update:
         """Reads, drafts, records, and shows."""
@@ -251,22 +290,22 @@ class _Board:
     def _cases(self, document: dict[str, Any], opened: Mapping[str, str] | None = None) -> str:
         return panes.cases_html(document, looking.at_hand(document, self.desk.recordings), opened)
 
-    def edit(self, visit: Visit | None, event: gr.EventData) -> Update:
+    def edit(self, held: _Held | None, event: gr.EventData) -> Update:
         data = event._data
 
-        def work() -> Update:
+        def work(visit: Visit | None) -> Update:
             if visit is None:
                 return {}
             report = visit.report
             changed = report.edited(_edition(report.edition, data))
             return {self.visit: visit.with_report(changed), self.document: present.document_html(changed)}
 
-        return self._carefully(work)
+        return self._once(held, data, work)
 
-    def look(self, visit: Visit | None, event: gr.EventData) -> Update:
+    def look(self, held: _Held | None, event: gr.EventData) -> Update:
         data = event._data
 
-        def work() -> Update:
+        def work(visit: Visit | None) -> Update:
             if visit is None:
                 return {}
             if "view" in data:
@@ -280,7 +319,7 @@ class _Board:
                 return {self.visit: replace(visit, traces=opened), self.cases: self._cases(visit.report.document, opened)}
             return self._evidence(visit, str(data.get("id") or ""), str(data.get("sentence") or ""), bool(data.get("show")))
 
-        return self._carefully(work)
+        return self._once(held, data, work)
 
     def _evidence(self, visit: Visit, evidence_id: str, key: str, show: bool) -> Update:
         """What a sentence or an id rests on; where that is a finding, what speaks for it is drawn on the paper."""
@@ -302,12 +341,12 @@ class _Board:
         told = panes.evidence_html(ids, document, said, looking.spoken_html(marked))
         return {self.visit: seen, self.paper: looking.paper_of(seen), self.evidence: told}
 
-    def hand(self, visit: Visit | None, request: gr.Request, event: gr.EventData) -> Update:
+    def hand(self, held: _Held | None, request: gr.Request, event: gr.EventData) -> Update:
         """Signs, or packs the report to be taken away. The patient's label is in the event alone, and in what is packed."""
         data = event._data
         kind, label = str(data.get("kind")), str(data.get("label") or "")
 
-        def work() -> Update:
+        def work(visit: Visit | None) -> Update:
             if visit is None:
                 return {}
             report, actor = visit.report, actor_of(request)
@@ -324,12 +363,12 @@ class _Board:
             )
             return {self.parcels: self.desk.parcels.keep(made, actor, str(request.session_hash))}
 
-        return self._carefully(work)
+        return self._once(held, data, work)
 
     def ask(
-        self, question: str, talk: list[dict[str, Any]], visit: Visit | None, request: gr.Request
+        self, question: str, talk: list[dict[str, Any]], held: _Held | None, request: gr.Request
     ) -> Iterator[Update]:
-        question = (question or "").strip()
+        question, visit = (question or "").strip(), None if held is None else held.visit
         if not question:
             yield {self.question: ""}
             return

@@ -3,7 +3,29 @@
 (() => {
   "use strict";
   const byId = (id) => document.getElementById(id);
-  const send = (name, data) => window.eaSend && window.eaSend(name, data);
+
+  /* One event at a time, in order: sent together, Gradio now and then drops one, or shows what an earlier one made last. The
+     server answers each by its number; what is not answered is sent again, and done once all the same. */
+  const AGAIN_MS = 3000, TRIES = 4;
+  const waiting = [];
+  let count = 0, open = null;
+  const post = () => {
+    window.eaSend(...open.event);
+    open.tries += 1;
+    open.timer = setTimeout(() => (open.tries < TRIES ? post() : window.eaDone(open.event[1].n)), AGAIN_MS * open.tries);
+  };
+  const next = () => {
+    if (open || !waiting.length || !window.eaSend) return;
+    open = { event: waiting.shift(), tries: 0 };
+    post();
+  };
+  const send = (name, data) => { waiting.push([name, { ...data, n: (count += 1) }]); next(); };
+  window.eaDone = (n) => {
+    if (!open || open.event[1].n !== n) return;
+    clearTimeout(open.timer);
+    open = null;
+    next();
+  };
   let focused = "";
 
   // Sentences -----------------------------------------------------------------------------------------------------------

@@ -431,6 +431,28 @@ def test_a_patient_key_goes_with_its_recordings_and_leaves_the_page(
     visitor.quiet()
 
 
+def test_what_is_lost_on_the_way_is_sent_again_and_what_comes_twice_is_done_once(
+    visit: Callable[..., Visitor], stub: Any
+) -> None:
+    visitor = visit(stub)
+    page = visitor.page
+    visitor.analyse("Atrial fibrillation")
+    # The first message of each event is lost, the second one comes twice.
+    page.evaluate(
+        "() => { const real = window.eaSend, seen = new Set();"
+        " window.eaSend = (name, data) => {"
+        " if (seen.has(data.n)) { real(name, data); setTimeout(() => real(name, data), 50); } seen.add(data.n); } }"
+    )
+    page.fill("#add-text", "Seen once.")
+    page.evaluate("document.querySelector('[data-edit=add]').click(); document.getElementById('s-0-accept').click()")
+    page.wait_for_selector(".ea-s[data-state=accepted]")
+    page.evaluate("document.getElementById('s-1-reject').click()")
+    page.wait_for_selector(".ea-s[data-state=rejected]")
+    assert page.locator("#draft .ea-s", has_text="Seen once.").count() == 1
+    assert page.locator(".ea-s[data-state=accepted]").count() == 1
+    visitor.quiet()
+
+
 def test_exports_and_signature_pressed_fast_are_each_done_once(visit: Callable[..., Visitor], stub: Any) -> None:
     visitor = visit(stub)
     page, taken = visitor.page, []
