@@ -277,6 +277,8 @@ def _mutants(text: str, evidence: Evidence, rng: Random) -> Iterator[tuple[str, 
             if sum(statement(code).name.lower() in statement(c).name.lower() for c in named) > 1 or "similar cases" in sentence:
                 continue
             others = [c for c in CODES if states[c] != states[code]]
+            if not others:  # all statements stand alike, so none of them would be wrong
+                continue
             new = statement(rng.choice(others)).name
             yield "finding", re.sub(re.escape(statement(code).name), lambda _, new=new: new, sentence, flags=re.IGNORECASE)
             yield "acute", re.sub(re.escape(statement(code).name), lambda m: f"acute {m.group()}", sentence, flags=re.IGNORECASE)
