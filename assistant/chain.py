@@ -105,7 +105,8 @@ def scores(places: Places, fusion: Fusion, held: PtbXl, read: Mapping[str, Raw])
 
 def train_fusion(places: Places, encoder: Encoder) -> Fusion:
     """Joins network and measurements on folds 1-8, by what networks say that had not seen them; kept in ``places.encoder``."""
-    from encoders.fusion_fit import HELD_OUT, SETTINGS, fit_fusion, left_out_table, log_odds
+    from encoders.calibrate import log_odds
+    from encoders.fusion_fit import HELD_OUT, SETTINGS, fit_fusion, left_out_table
 
     data = load_ptbxl(places.ptbxl, TRAIN_FOLDS)
     logits = log_odds(out_of_fold_step(places, data, encoder)["probabilities"])

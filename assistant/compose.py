@@ -38,7 +38,7 @@ from assistant.phrasing import (
 )
 from encoders.vocabulary import statement
 
-__all__ = ["STYLES", "Sentence", "impression", "renderer", "sections"]
+__all__ = ["STYLES", "Sentence", "impression", "renderer", "review_is_urgent", "sections"]
 
 #: prose: grouped sentences with verbs; terse: the clipped style of a cart; structured: topic by topic with headings.
 STYLES = ("prose", "terse", "structured")
@@ -95,7 +95,7 @@ def impression(evidence: Evidence, rng: Random | None, style: str = "prose") -> 
     body += _open(view, present, rng)
     if evidence.quality.verdict == "limited" and (rng is None or rng.random() < 0.5):
         body.append(fixed_sentence("limited", rng, ("Q",)))
-    pressing = _pressing(view, present)
+    pressing = review_is_urgent(evidence)
     if rng is None or pressing or rng.random() < 0.4:
         texts = CLOSINGS["urgent" if pressing else "routine"]
         body.append(Sentence(texts[0] if rng is None else rng.choice(texts)))
@@ -213,10 +213,11 @@ def _open(view: View, present: Sequence[str], rng: Random | None) -> list[Senten
     return said
 
 
-def _pressing(view: View, present: Sequence[str]) -> bool:
-    """Whether review is urgent: a critical statement is present or cannot be judged, or an urgent one is present."""
-    weighty = [*present, *view.undetermined]
-    return any(statement(c).urgency == "critical" for c in weighty) or any(statement(c).urgency == "urgent" for c in present)
+def review_is_urgent(evidence: Evidence) -> bool:
+    """Whether a critical statement is present or cannot be judged, or an urgent one is present: the closing line then says so."""
+    present = {statement(f.code).urgency for f in evidence.in_state(PRESENT)}
+    left_open = {statement(f.code).urgency for f in evidence.in_state(UNDETERMINED)}
+    return "critical" in present | left_open or "urgent" in present
 
 
 def sections(evidence: Evidence, earlier: Evidence | None = None) -> dict[str, list[Sentence]]:

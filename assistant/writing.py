@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from assistant.answers import answer
 from assistant.check import check, check_text
 from assistant.claims import FindingClaim
-from assistant.compose import renderer
+from assistant.compose import renderer, review_is_urgent
 from assistant.corpus import prompt
 from assistant.evidence import ABSENT, PRESENT, Evidence
 from assistant.filling import fill
@@ -85,8 +85,8 @@ def write_report(
     An unusable recording, or one whose leads could not be read, gets the renderer's sentences alone: its tokens say nothing.
     """
     readable = [i for i, e in enumerate(evidences) if e.quality.usable and e.findings and e.lead_set is not None]
-    asked = [_Asked(prompt(evidences[i], None, _mode(evidences[i])), [tokens[i]], evidences[i]) for i in readable]
-    raw = dict(zip(readable, _written(model, asked, _REPORT_TOKENS), strict=True))
+    asked = {i: _Asked(prompt(evidences[i], None, _mode(evidences[i])), [tokens[i]], evidences[i]) for i in readable}
+    raw = dict(zip(readable, _written(model, list(asked.values()), _REPORT_TOKENS), strict=True))
     drafts = {i: _checked(*texts, evidences[i], None, None) for i, texts in raw.items()}
     lacking = {i: missing for i, (own, _, _) in drafts.items() if (missing := _needed(evidences[i]) - _said(own))}
     if lacking:
@@ -95,9 +95,9 @@ def write_report(
         for (i, missing), made in zip(lacking.items(), texts, strict=True):
             more = _checked(str(made.text), str(made.text), evidences[i], None, None)[0]
             drafts[i][0].extend(line for line in more if set(line.evidence) & missing)
-    unclosed = [i for i, (own, _, _) in drafts.items() if _closes_urgently(evidences[i]) and not _urgent_closing(own)]
+    unclosed = [i for i, (own, _, _) in drafts.items() if review_is_urgent(evidences[i]) and not _urgent_closing(own)]
     if unclosed:  # it ended too early: it goes on from its own text
-        rows = [_Asked(prompt(evidences[i], None, _mode(evidences[i])), [tokens[i]], evidences[i]) for i in unclosed]
+        rows = [asked[i] for i in unclosed]
         begun = [f" {raw[i][1]}" for i in unclosed]
         texts = model.generate(
             [a.prompt for a in rows], [a.tokens for a in rows], _CLOSING_TOKENS, begun, [""] * len(rows)
@@ -191,10 +191,6 @@ def _impression(evidence: Evidence, own: Sequence[Line]) -> tuple[Line, ...]:
 
 def _urgent_closing(lines: Sequence[Line]) -> list[Line]:
     return [line for line in lines if _CLOSINGS.get(line.text) == "urgent"]
-
-
-def _closes_urgently(evidence: Evidence) -> bool:
-    return bool(_urgent_closing(_renderer_lines(evidence)))
 
 
 def _consistent(evidence: Evidence, lines: Sequence[Line]) -> list[Line]:

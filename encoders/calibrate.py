@@ -23,7 +23,7 @@ from encoders.fusion import FUSED
 from encoders.leadsets import ALL_LEADS, LEAD_SETS
 from encoders.vocabulary import CODES
 
-__all__ = ["READINGS", "Calibration", "Curves", "fit_calibration"]
+__all__ = ["READINGS", "Calibration", "Curves", "fit_calibration", "log_odds"]
 
 PRIOR_CASES = 8.0
 #: What has curves of its own.
@@ -93,6 +93,12 @@ class Calibration:
             values = np.array([data["curves"][name][code] for code in CODES])
             read[name] = Curves(values[:, 0], values[:, 1])
         return cls(read, encoder_hash)
+
+
+def log_odds(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Finite log odds of probabilities, also of 0 and 1."""
+    p = np.clip(np.asarray(probabilities, np.float64), 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(p / (1 - p)))
 
 
 def _fit_curve(z: NDArray[np.float64], y: NDArray[np.float64], a0: float, b0: float, prior: float) -> tuple[float, float]:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from encoders.ptbxl import PtbXl
     from encoders.table import MeasuredTable
 
-__all__ = ["COLUMNS", "FUSED", "Columns", "Fusion", "Weighed", "joined", "measured_row", "ptbxl_rows", "row_names"]
+__all__ = ["COLUMNS", "FUSED", "Columns", "Fusion", "Weighed", "joined", "measured_row", "ptbxl_rows", "row_names", "silu"]
 
 #: Name of this reading beside those of the sets of leads: all twelve leads, with measurements, age and sex.
 FUSED = "12 leads and measurements"
@@ -45,6 +45,11 @@ Rows = NDArray[np.float64]
 _WORTH_TELLING = 0.2
 #: What the hidden layer reads is clipped to this, in units of spread.
 BOUND = 5.0
+
+
+def silu(x: NDArray[Any]) -> NDArray[Any]:
+    """x / (1 + e^-x), the hidden layers' bend, without overflow."""
+    return np.asarray(x / (1 + np.exp(-np.clip(x, -30, 30))))
 
 
 def row_names() -> tuple[str, ...]:
@@ -144,8 +149,7 @@ class Fusion:
         x = self.columns(rows)
         told = z @ self.others + x @ self.weights
         hidden = np.clip(np.concatenate([z, x], axis=1), -BOUND, BOUND) @ self.inner + self.inner_offset
-        hidden = hidden / (1 + np.exp(-np.clip(hidden, -30, 30)))  # SiLU
-        return np.asarray(self.own * z + self.offset + self.share * told + hidden @ self.outer, np.float32)
+        return np.asarray(self.own * z + self.offset + self.share * told + silu(hidden) @ self.outer, np.float32)
 
     def weighed(self, code: str, logits: NDArray[np.floating], row: Rows, *, most: int = 4) -> tuple[Weighed, ...]:
         """What of one recording's numbers (COLUMNS,) moved the score of ``code`` most, at least by 0.2, beside its logits (71,):

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from encoders.calibrate import log_odds
 from encoders.fusion import BOUND, Columns, Fusion, Rows, ptbxl_rows
-from encoders.metrics import by_superclass, macro_auroc
+from encoders.metrics import SUPERCLASS_COLUMNS, by_superclass, macro_auroc
 from encoders.ptbxl import PtbXl
 from encoders.table import MeasuredTable
-from encoders.vocabulary import CODES, SUPERCLASSES, codes_in
 
-__all__ = ["HELD_OUT", "SETTINGS", "Settings", "cross_fused", "fit_fusion", "left_out_table", "log_odds", "unseen_scores"]
+__all__ = ["HELD_OUT", "SETTINGS", "Settings", "cross_fused", "fit_fusion", "left_out_table", "unseen_scores"]
 
 #: Folds that fits leave out in turn to be scored; the networks that read them had not seen them either.
 HELD_OUT = ((6, 7), (2, 4), (1, 5))
@@ -108,8 +108,7 @@ def _deep(z: Tensor, x: Tensor, y: Tensor, settings: Settings, seed: int = 0) ->
         inner.bias.zero_()
         outer.weight.zero_()
         outer.bias.copy_(torch.logit(y.mean(0).clamp(1e-4, 0.9)))
-    own, lift = nn.Parameter(torch.ones(y.shape[1])), nn.Parameter(torch.zeros(len(SUPERCLASSES)))
-    members = [[CODES.index(code) for code in codes_in(name)] for name in SUPERCLASSES]
+    own, lift = nn.Parameter(torch.ones(y.shape[1])), nn.Parameter(torch.zeros(len(SUPERCLASS_COLUMNS)))
     above = torch.from_numpy(by_superclass(y.numpy()))
     optimizer = torch.optim.AdamW([*inner.parameters(), *outer.parameters(), own, lift], lr=_RATE, weight_decay=_DECAY)
     steps = settings.epochs * -(-len(z) // _BATCH)
@@ -123,7 +122,7 @@ def _deep(z: Tensor, x: Tensor, y: Tensor, settings: Settings, seed: int = 0) ->
         for here in torch.randperm(len(z), generator=generator).split(_BATCH):
             hidden = dropped(nn.functional.silu(inner(dropped(read[here], 0.1))), settings.dropout)
             score = own * z[here] + outer(hidden)
-            highest = torch.stack([score[:, group].logsumexp(1) for group in members], 1) + lift
+            highest = torch.stack([score[:, group].logsumexp(1) for group in SUPERCLASS_COLUMNS], 1) + lift
             loss = binary_cross_entropy_with_logits(score, y[here], reduction="sum")
             loss = loss + settings.superclasses * binary_cross_entropy_with_logits(highest, above[here], reduction="sum")
             optimizer.zero_grad()
@@ -151,12 +150,6 @@ def cross_fused(
         away = np.isin(folds, numbers[at : at + 2])
         out[away] = _left_out(logits, rows, labels, away, settings)
     return out
-
-
-def log_odds(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Finite log odds of probabilities, also of 0 and 1."""
-    p = np.clip(probabilities.astype(np.float64), 1e-6, 1 - 1e-6)
-    return np.asarray(np.log(p / (1 - p)))
 
 
 def unseen_scores(data: PtbXl, probabilities: NDArray[np.floating], table: MeasuredTable) -> NDArray[np.float32]:

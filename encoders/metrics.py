@@ -11,7 +11,13 @@ from scipy.stats import rankdata
 
 from encoders.vocabulary import CODES, SUPERCLASSES, codes_in
 
-__all__ = ["auroc_per_statement", "best_f1_thresholds", "by_superclass", "calibration_error", "macro_auroc", "resampled_patients"]
+__all__ = [
+    "SUPERCLASS_COLUMNS", "auroc_per_statement", "best_f1_thresholds", "by_superclass", "calibration_error", "macro_auroc",
+    "resampled_patients",
+]  # fmt: skip
+
+#: Columns of the statements of each superclass, in the order of SUPERCLASSES.
+SUPERCLASS_COLUMNS = tuple([CODES.index(code) for code in codes_in(name)] for name in SUPERCLASSES)
 
 
 def auroc_per_statement(labels: NDArray[np.uint8], scores: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -33,7 +39,7 @@ def macro_auroc(labels: NDArray[np.uint8], scores: NDArray[np.float32]) -> float
 
 def by_superclass(values: NDArray[Any]) -> NDArray[Any]:
     """(n, 71) → (n, 5): a superclass has the labels and the highest score of its statements."""
-    return np.stack([values[:, [CODES.index(c) for c in codes_in(name)]].max(axis=1) for name in SUPERCLASSES], axis=1)
+    return np.stack([values[:, columns].max(axis=1) for columns in SUPERCLASS_COLUMNS], axis=1)
 
 
 def best_f1_thresholds(labels: NDArray[np.uint8], probabilities: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -22,6 +22,7 @@ from assistant.ecgqa.outputs import OUTPUTS
 from assistant.ecgqa.sets import BASE, FIELDS, SetTable
 from encoders.errors import ArtefactError
 from encoders.files import file_sha256
+from encoders.fusion import silu
 from encoders.vocabulary import CODES
 
 __all__ = ["CARD", "WEIGHTS", "Heads", "general", "inputs_of", "own_signs", "save_heads"]
@@ -113,8 +114,7 @@ class Heads:
         a = self.arrays
         x = np.clip((inputs - a[f"{prefix}mean"]) / a[f"{prefix}scale"], -5, 5)
         hidden = x @ a[f"{prefix}w1"].T + a[f"{prefix}b1"]
-        hidden = hidden / (1 + np.exp(-np.clip(hidden, -30, 30)))  # SiLU
-        return np.asarray(hidden @ a[f"{prefix}w2"].T + a[f"{prefix}b2"], np.float32)
+        return np.asarray(silu(hidden) @ a[f"{prefix}w2"].T + a[f"{prefix}b2"], np.float32)
 
     def raw(self, inputs: Floats) -> Floats:
         """Log-odds before the last calibration, float32 (n, outputs), from ``inputs_of``."""

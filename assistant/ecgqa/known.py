@@ -14,6 +14,7 @@ from assistant.ecgqa.heads import Heads, inputs_of
 from assistant.ecgqa.outputs import OUTPUTS
 from assistant.ecgqa.sets import FIELDS, SCORES
 from assistant.ecgqa.values import CODE_OF
+from encoders.calibrate import log_odds
 from encoders.ecg import ECG, STANDARD_LEADS
 
 if TYPE_CHECKING:
@@ -53,14 +54,11 @@ class Known:
         kinds = {"noise": "noise", "stage_of_infarction": "stage", "extra_systole": "extra", "numeric_feature": "abnormal"}
         kind = kinds.get(field)
         sure = field == "diagnostic, sure"
-        p = np.clip(
-            [
-                self.p(f"{kind}:{name}") if kind else self.p(f"sure:{CODE_OF[name]}") if sure else self.listed(CODE_OF[name])
-                for name in FIELDS[field]
-            ],
-            1e-6, 1 - 1e-6,
-        )  # fmt: skip
-        return np.asarray(np.log(p / (1 - p)))
+        p = [
+            self.p(f"{kind}:{name}") if kind else self.p(f"sure:{CODE_OF[name]}") if sure else self.listed(CODE_OF[name])
+            for name in FIELDS[field]
+        ]
+        return log_odds(np.array(p))
 
     def in_lead(self, code: str, lead: int) -> float:
         """How far the average beat of one lead bears out a statement on the form of QRS, ST or T, 0-1.

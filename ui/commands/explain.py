@@ -74,8 +74,10 @@ def run(args: argparse.Namespace) -> int:
         evidence = assistant.analyse(ecg, k=0)
         findings = [evidence.finding(code) for code in codes] if codes else list(evidence.in_state("present"))
         waves = delineate(ecg) if findings else None
-        about: dict[str, Any] = {"measurements": evidence.measurements, "n": _NAMED}
-        explained = [(finding, explain(assistant.encoder, ecg, finding.code, waves, **about)) for finding in findings]
+        explained = [
+            (one, explain(assistant.encoder, ecg, one.code, waves, measurements=evidence.measurements, n=_NAMED))
+            for one in findings
+        ]
     if args.plot and not explained:
         raise QueryError("No finding is stated present, so there is nothing to draw; name the codes to look at.")
     if args.plot:
