@@ -20,8 +20,8 @@ from scipy.special import expit
 from encoders.encode import WEIGHTS as ENCODER_WEIGHTS
 from encoders.encode import Encoder, save_encoder
 from encoders.evaluate import evaluate_encoder
-from encoders.fusion import FUSED, Fusion, joined, ptbxl_rows
-from encoders.leadsets import ALL_LEADS
+from encoders.fusion import FUSED_READINGS, Fusion, joined, load_fusions, ptbxl_rows, save_fusions
+from encoders.leadsets import ALL_LEADS, LEAD_SETS
 from encoders.ptbxl import PtbXl, load_ptbxl
 from encoders.table import measure_table
 
@@ -62,13 +62,13 @@ class Places:
         return self.run / "cache"
 
 
-def train_encoder_step(places: Places, *, epochs: int = 24, seed: int = 0, commit: str = "") -> Encoder:
+def train_encoder_step(places: Places, *, seed: int = 0, commit: str = "") -> Encoder:
     """Trains the encoder, calibrates it on fold 9, writes weights and card."""
     from encoders.network import EncoderConfig
     from encoders.train import TrainConfig, train_encoder
 
     data = load_ptbxl(places.ptbxl, TRAIN_FOLDS)
-    config, network_config = TrainConfig(epochs=epochs, seed=seed), EncoderConfig()
+    config, network_config = TrainConfig(seed=seed), EncoderConfig()
     network = train_encoder(data, places.run / "encoder", config, network_config, places.cache)
     card: dict[str, Any] = {
         "what": "SE-ResNet on 2.5 s windows at 100 Hz, 71 SCP statements; a tower for complete recordings and one for any leads",
@@ -76,7 +76,7 @@ def train_encoder_step(places: Places, *, epochs: int = 24, seed: int = 0, commi
         "date": datetime.now(UTC).date().isoformat(),
         "command": "ecg-assistant train encoder PTBXL_DIR",
         "commit": commit,
-        "epochs": epochs,
+        "cycles": [asdict(cycle) for cycle in config.cycles],
         "seed": seed,
         "tried": json.loads(TRIED.read_text(encoding="utf-8")),
     }
@@ -98,29 +98,40 @@ def held_out(places: Places, encoder: Encoder, held: PtbXl) -> dict[str, Raw]:
     return encode_lead_sets(encoder.network, held.signals(places.cache), places.run / f"fold9-{encoder.hash[:12]}")
 
 
-def scores(places: Places, fusion: Fusion, held: PtbXl, read: Mapping[str, Raw]) -> dict[str, NDArray[np.float32]]:
+def scores(
+    places: Places, fusions: Mapping[str, Fusion], held: PtbXl, read: Mapping[str, Raw]
+) -> dict[str, NDArray[np.float32]]:
     """Scores of fold 9 by reading, joined with its measurements."""
-    return joined(fusion, held, measure_table(held, places.run), {name: raw.logits for name, raw in read.items()})
+    tables = {name: measure_table(held, places.run, read_from=name) for name in read}
+    return joined(fusions, held, tables, {name: raw.logits for name, raw in read.items()})
 
 
-def train_fusion(places: Places, encoder: Encoder) -> Fusion:
-    """Joins network and measurements on folds 1-8, by what networks say that had not seen them; kept in ``places.encoder``."""
+def train_fusion(places: Places, encoder: Encoder) -> dict[str, Fusion]:
+    """Joins network and measurements of every set of leads on folds 1-8, by what networks say that had not seen them; kept in
+    ``places.encoder``."""
     from encoders.calibrate import log_odds
-    from encoders.fusion_fit import HELD_OUT, SETTINGS, fit_fusion, left_out_table
+    from encoders.fusion_fit import FEW_LEADS, HELD_OUT, SETTINGS, fit_fusion, left_out_table
+    from encoders.outoffold import probabilities_key
 
     data = load_ptbxl(places.ptbxl, TRAIN_FOLDS)
-    logits = log_odds(out_of_fold_step(places, data, encoder)["probabilities"])
-    rows = ptbxl_rows(data, measure_table(data, places.run, gate=False))
-    fusion = fit_fusion(logits, rows, data.labels, encoder.hash)
-    fusion.save(places.encoder, {
+    unseen = out_of_fold_step(places, data, encoder)
+    fusions, left_out = {}, {}
+    for one in LEAD_SETS:
+        logits = log_odds(unseen[probabilities_key(one.name)])
+        rows = ptbxl_rows(data, measure_table(data, places.run, gate=False, read_from=one.name))
+        settings = SETTINGS if one.name == ALL_LEADS else FEW_LEADS
+        fusions[one.name] = fit_fusion(logits, rows, data.labels, encoder.hash, settings)
+        left_out[one.name] = left_out_table(logits, rows, data.labels, data.folds, HELD_OUT, settings)
+    save_fusions(fusions, places.encoder, {
         "what": "macro AUROC of the network alone and joined with measurements, on folds of 1-7 that the fit left out",
         "data": "PTB-XL 1.0.1 labels, folds 1-8, out of fold, CC BY 4.0, doi:10.1038/s41597-020-0495-6",
         "date": datetime.now(UTC).date().isoformat(),
         "command": "ecg-assistant train calibration PTBXL_DIR",
         "settings": asdict(SETTINGS),
-        **left_out_table(logits, rows, data.labels, data.folds, HELD_OUT),
+        "units, fewer leads": FEW_LEADS.units,
+        "left out": left_out,
     })  # fmt: skip
-    return Fusion.load(places.encoder, encoder.hash)
+    return load_fusions(places.encoder, encoder.hash)
 
 
 def train_calibration(places: Places) -> Encoder:
@@ -140,16 +151,15 @@ def out_of_fold_step(places: Places, data: PtbXl, encoder: Encoder) -> dict[str,
     from safetensors.numpy import load_file, save_file
 
     from encoders.network import EncoderConfig
-    from encoders.outoffold import out_of_fold, train_halves
+    from encoders.outoffold import out_of_fold, out_of_fold_file, probabilities_key, train_halves
     from encoders.train import TrainConfig
 
-    file = places.run / f"outoffold-{encoder.hash[:12]}.safetensors"
+    file = out_of_fold_file(places.run, encoder.hash)
     if not file.exists():
         halves = train_halves(data, places.run, TrainConfig(), EncoderConfig(), places.cache)
         found = out_of_fold(data, encoder.network, halves, data.signals(places.cache))
-        save_file(
-            {"probabilities": found.probabilities, "embeddings": found.embeddings, "tokens": found.tokens}, file
-        )
+        arrays = {probabilities_key(name): values for name, values in found.probabilities.items()}
+        save_file({**arrays, "embeddings": found.embeddings, "tokens": found.tokens}, file)
         (places.run / "outoffold.json").write_text(json.dumps(found.report, indent=1))
         print(json.dumps(found.report, indent=1))
     return dict(load_file(file))
@@ -171,7 +181,7 @@ def train_library(places: Places, encoder: Encoder) -> None:
 
 
 def train_decision(places: Places, encoder: Encoder) -> None:
-    """Thresholds for presence, absence and familiarity from fold 9, for every set of leads (twelve with measurements)."""
+    """Thresholds for presence, absence and familiarity from fold 9, for every set of leads, joined with measurements."""
     from assistant.decide import fit_decision
     from retrieval.library import CaseLibrary
 
@@ -180,8 +190,7 @@ def train_decision(places: Places, encoder: Encoder) -> None:
     library = CaseLibrary.open(places.library, encoder.hash)
     distances = {name: np.ravel(library.nearest_distance(raw.embeddings)) for name, raw in read.items()}
     found = scores(places, encoder.fused(), held, read)
-    probabilities = {name: encoder.calibration.apply(found[name], name) for name in read}
-    probabilities[ALL_LEADS] = encoder.calibration.apply(found[FUSED], FUSED)
+    probabilities = {name: encoder.calibration.apply(found[FUSED_READINGS[name]], FUSED_READINGS[name]) for name in read}
     fit_decision(held.labels, probabilities, held.patients, distances, encoder.hash, places.decision)
 
 
@@ -237,9 +246,9 @@ def train_questions(places: Places, encoder: Encoder, ecgqa: Path, *, seed: int 
     train_heads(places.ptbxl, ecgqa, places.run, places.decision, seed=seed, encoder=encoder)
 
 
-def train_all(places: Places, *, epochs: int = 24, seed: int = 0, ecgqa: Path | None = None) -> None:
+def train_all(places: Places, *, seed: int = 0, ecgqa: Path | None = None) -> None:
     """Everything, in order; the heads for ECG-QA's questions only where its folder is given."""
-    encoder = train_encoder_step(places, epochs=epochs, seed=seed)
+    encoder = train_encoder_step(places, seed=seed)
     train_library(places, encoder)
     train_decision(places, encoder)
     train_language(places, encoder, seed=seed)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from assistant.evidence import ABSENT
 from encoders.encode import Encoder
-from encoders.fusion import FUSED, joined
+from encoders.fusion import FUSED, FUSED_READINGS, joined
 from encoders.leadsets import ALL_LEADS, LEAD_SETS
 from encoders.ptbxl import PtbXl, load_ptbxl
 from encoders.studies import study_lines
@@ -66,12 +66,12 @@ def evaluate(
     near = library.search_batch(raw.embeddings, NEIGHBOURS, exclude_near_duplicates=False)
     say = [neighbours_say(cases, library.prevalences(), library.count) for cases in near]
     listed = np.array([[code in doubted for code in CODES] for doubted in map(_absences_doubted, say)])
-    scores = joined(encoder.fused(), data, table, {name: one.logits for name, one in seen.items()})
+    scores = joined(encoder.fused(), data, tables, {name: one.logits for name, one in seen.items()})
     read = _Read(data, raw.embeddings, raw.tokens.astype(np.float32))
     sexes = data.table["sex"].to_numpy(float)
     decisions = {
         name: cross_fit_report(
-            data.labels, scores[FUSED if name == ALL_LEADS else name], data.patients,
+            data.labels, scores[FUSED_READINGS[name]], data.patients,
             Measured(tables[name].values.astype(float), tables[name].reliability.astype(float), sexes == 1, ~np.isnan(sexes)),
             logits=True, ages=data.ages, usable=tables[name].usable,
             distances=np.ravel(library.nearest_distance(one.embeddings)), lead_set=name,
@@ -204,6 +204,7 @@ def _lead_set_lines(
 ) -> list[str]:
     """A row per set of leads: macro AUROC with its interval, calibration error, and what would be stated and referred."""
     groups = ("all", "diagnostic", "form", "rhythm", "superclasses")
+    decided_on = {reading: name for name, reading in FUSED_READINGS.items()}
     lines = [f"  {'read from':<25} " + " ".join(f"{group:<22}" for group in groups) + " ECE     referred  stated  precision"]
     for name, row in scored.items():
         cells = []
@@ -212,8 +213,8 @@ def _lead_set_lines(
             low, high = value.get("interval", (float("nan"),) * 2)
             cells.append(f"{value['value']:.4f} [{low:.3f}, {high:.3f}]")
         line = f"  {name:<25} " + " ".join(f"{cell:<22}" for cell in cells) + f" {row['calibration_error']['mean']:.4f}"
-        # Nothing is decided on twelve leads without their measurements.
-        made = full if name == FUSED else decided.get(name)
+        # Nothing is decided without measurements.
+        made = full if name == FUSED else decided.get(decided_on.get(name, ""))
         if made is not None:
             right = made["stated"]["precision"]
             told = "none" if right is None else f"{right:.3f}"

@@ -3,8 +3,7 @@
 Platt's form, p = sigmoid(a·z + b), fitted by penalised maximum likelihood on recordings that no training saw. Rare
 statements have too few cases for a curve of their own, so slope and offset are pulled towards the pooled fit with the
 weight of ``PRIOR_CASES`` cases. What the network says of fewer leads means less, so every set of leads
-(``encoders.leadsets``) has curves of its own, and so have the scores that join twelve leads and measurements
-(``encoders.fusion``).
+(``encoders.leadsets``) has curves of its own, and so have the scores that join it with measurements (``encoders.fusion``).
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from encoders.errors import ArtefactError
-from encoders.fusion import FUSED
+from encoders.fusion import FUSED_READINGS
 from encoders.leadsets import ALL_LEADS, LEAD_SETS
 from encoders.vocabulary import CODES
 
@@ -27,7 +26,7 @@ __all__ = ["READINGS", "Calibration", "Curves", "fit_calibration", "log_odds"]
 
 PRIOR_CASES = 8.0
 #: What has curves of its own.
-READINGS = (*(one.name for one in LEAD_SETS), FUSED)
+READINGS = (*(one.name for one in LEAD_SETS), *FUSED_READINGS.values())
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from encoders.clean import MODEL_FS_HZ, clean
 from encoders.ecg import ECG, STANDARD_LEADS
 from encoders.errors import ArtefactError
 from encoders.files import file_sha256
-from encoders.fusion import FUSED, Fusion, measured_row
+from encoders.fusion import FUSED_READINGS, Fusion, load_fusions, measured_row
 from encoders.leadsets import ALL_LEADS, needed_set, with_limb_leads
 
 if TYPE_CHECKING:
@@ -67,11 +67,14 @@ class Encoder:
     """The trained network with its calibration. Loads once; not safe for use from several threads at a time."""
 
     def __init__(
-        self, network: EncoderNetwork, calibration: Calibration, digest: str, fusion: Fusion | None = None
+        self, network: EncoderNetwork, calibration: Calibration, digest: str, fusions: Mapping[str, Fusion] | None = None
     ) -> None:
+        from encoders.folded import folded
+
         self.network = network.eval()
+        self._running = folded(network)
         self.calibration = calibration
-        self._fusion = fusion
+        self._fusions = fusions
         #: SHA-256 of the weights file: what every artefact made with this encoder names.
         self.hash = digest
 
@@ -98,13 +101,14 @@ class Encoder:
         network.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in load_file(file).items()})
         if not calibrated:
             return cls(network, Calibration.identity(digest), digest)
-        return cls(network, Calibration.load(folder / "calibration.json", digest), digest, Fusion.load(folder, digest))
+        return cls(network, Calibration.load(folder / "calibration.json", digest), digest, load_fusions(folder, digest))
 
-    def fused(self) -> Fusion:
-        """What joins the network with measurements. Raises ArtefactError where the encoder was loaded without calibration."""
-        if self._fusion is None:
+    def fused(self) -> Mapping[str, Fusion]:
+        """What joins the network with measurements, by set of leads. Raises ArtefactError where the encoder was loaded without
+        calibration."""
+        if self._fusions is None:
             raise ArtefactError("The encoder was loaded without the weights of the measurements; load it calibrated.")
-        return self._fusion
+        return self._fusions
 
     def encode(self, ecgs: Sequence[ECG], batch: int = 32) -> list[Encoding]:
         """One Encoding per recording, in order, each read from the largest set of leads that it contains.
@@ -119,22 +123,17 @@ class Encoder:
     ) -> Encoding:
         """The same with the probabilities that network and measurements give together (``encoders.fusion``).
 
-        What was read from fewer than twelve leads stays as it is. Raises ArtefactError where the encoder was loaded without
-        calibration.
+        Raises ArtefactError where the encoder was loaded without calibration.
         """
-        if encoding.lead_set != ALL_LEADS:
-            return encoding
         scores = self.joined_scores(encoding, measurements, age_years, sex)
-        return replace(encoding, probabilities=self.calibration.apply(scores, FUSED))
+        return replace(encoding, probabilities=self.calibration.apply(scores, FUSED_READINGS[encoding.lead_set]))
 
     def joined_scores(
         self, encoding: Encoding, measurements: Measurements, age_years: float | None, sex: str | None
     ) -> NDArray[np.float32]:
-        """Scores (71,) of network and measurements together, before calibration; of fewer than twelve leads the logits."""
-        if encoding.lead_set != ALL_LEADS:
-            return encoding.logits
+        """Scores (71,) of network and measurements together, before calibration."""
         row = measured_row(measurements, age_years, sex)
-        return np.asarray(self.fused().apply(encoding.logits[None], row[None])[0])
+        return np.asarray(self.fused()[encoding.lead_set].apply(encoding.logits[None], row[None])[0])
 
     def encode_arrays(
         self, signals_mv: NDArray[np.floating], batch: int = 32, lead_sets: str | Sequence[str] = ALL_LEADS
@@ -150,7 +149,7 @@ class Encoder:
         with torch.inference_mode():
             for start in range(0, len(signals_mv), batch):
                 x = torch.from_numpy(np.asarray(signals_mv[start : start + batch], dtype=np.float32))
-                logits, embeddings, tokens = (t.numpy() for t in self.network.encode(x))
+                logits, embeddings, tokens = (t.numpy() for t in self._running.encode(x))
                 part = names[start : start + batch]
                 probabilities = self.calibration.apply(logits, part)
                 out += [Encoding(probabilities[i], logits[i], embeddings[i], tokens[i], part[i]) for i in range(len(logits))]

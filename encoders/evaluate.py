@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders.calibrate import fit_calibration
-from encoders.fusion import FUSED
+from encoders.fusion import FUSED, FUSED_READINGS
 from encoders.leadsets import ALL_LEADS, lead_set
 from encoders.metrics import auroc_per_statement, by_superclass, calibration_error, resampled_patients
 from encoders.ptbxl import PtbXl
@@ -82,13 +82,14 @@ def evaluate_encoder(
 ) -> dict[str, Any]:
     """Every figure of one encoder on one set, as plain JSON.
 
-    ``logits``: (n, 71) by name of the set of leads they were read from (all twelve among them; FUSED: joined with
+    ``logits``: (n, 71) by name of the set of leads they were read from (all twelve among them; FUSED_READINGS: joined with
     measurements), or one array, from all twelve. AUROC with 95 % intervals from ``bootstraps`` resamplings of patients;
     calibration errors are cross-fitted between halves of the patients, for every set of leads on its own. The figures at the
     top are those of all twelve, with measurements where given; "lead_sets" holds a row for each.
     """
     by_set = logits if isinstance(logits, Mapping) else {ALL_LEADS: logits}
     top = FUSED if FUSED in by_set else ALL_LEADS
+    bare = {reading: name for name, reading in FUSED_READINGS.items()}
     labels, full = data.labels, by_set[top]
     areas = {name: auroc_per_statement(labels, z) for name, z in by_set.items()}
     errors = {name: calibration_error(labels, cross_calibrate(z, labels, data.patients)) for name, z in by_set.items()}
@@ -105,7 +106,7 @@ def evaluate_encoder(
         "calibration_error": _ece(errors[top]),
         "lead_sets": {
             name: {
-                "leads": list(lead_set(ALL_LEADS if name == FUSED else name).leads),
+                "leads": list(lead_set(bare.get(name, name)).leads),
                 "macro_auroc": macro[name],
                 "calibration_error": _ece(errors[name]),
                 "by_group": _by_group(data, by_set[name]),

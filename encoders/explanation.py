@@ -12,7 +12,7 @@ from encoders.attribution import Attribution, Span, attribute
 from encoders.clean import MODEL_FS_HZ
 from encoders.ecg import ECG
 from encoders.fusion import Weighed, measured_row
-from encoders.leadsets import ALL_LEADS, needed_set
+from encoders.leadsets import needed_set
 
 if TYPE_CHECKING:
     from encoders.delineate import Delineation
@@ -146,13 +146,13 @@ def explain(
         spans,
         share_by_part(positive, part) if known else {},
         share_by_part(recorded.astype(np.float64), part) if known else {},
-        () if measurements is None or read.name != ALL_LEADS else _weighed(encoder, ecg, code, measurements),
+        () if measurements is None else _weighed(encoder, ecg, code, measurements),
     )  # fmt: skip
 
 
 def _weighed(encoder: Encoder, ecg: ECG, code: str, measurements: Measurements) -> tuple[Weighed, ...]:
-    logits = encoder.encode([ecg])[0].logits
-    return encoder.fused().weighed(code, logits, measured_row(measurements, ecg.age_years, ecg.sex))
+    encoding = encoder.encode([ecg])[0]
+    return encoder.fused()[encoding.lead_set].weighed(code, encoding.logits, measured_row(measurements, ecg.age_years, ecg.sex))
 
 
 def _touched(span: Span, row: NDArray[np.float32], part: NDArray[np.int8], beat: NDArray[np.int16]) -> tuple[Touched, ...]:

@@ -7,8 +7,8 @@ voltages and ST levels are measured; a statement's score is
 
 with its own logit z, the logits Z of all statements and the columns X below, all in units of their spread; h is one hidden layer
 (SiLU), which counts the more the commoner a statement is. All weights are fitted (``encoders.fusion_fit``) on logits of networks
-that had not seen the recordings. It holds for the twelve leads; a value that could not be measured, and an unknown age or sex,
-count as the usual one.
+that had not seen the recordings. Every set of leads (``encoders.leadsets``) has weights of its own, for what is measured on
+these leads; a value that could not be measured, and an unknown age or sex, count as the usual one.
 
 Columns: MEASUREMENT_NAMES, MORE_NAMES, LEAD_VALUES of each lead, age and sex, clipped to what 98 % of the recordings show; the
 square of age; and, for MEASUREMENT_NAMES, whether it could not be measured.
@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from encoders.ecg import STANDARD_LEADS
 from encoders.errors import ArtefactError
 from encoders.files import file_sha256
-from encoders.leadsets import ALL_LEADS
+from encoders.leadsets import ALL_LEADS, LEAD_SETS
 from encoders.measurements import LEAD_VALUES, MEASUREMENT_NAMES, MORE_NAMES, Measurements
 from encoders.vocabulary import CODES
 
@@ -36,10 +36,15 @@ if TYPE_CHECKING:
     from encoders.ptbxl import PtbXl
     from encoders.table import MeasuredTable
 
-__all__ = ["COLUMNS", "FUSED", "Columns", "Fusion", "Weighed", "joined", "measured_row", "ptbxl_rows", "row_names", "silu"]
+__all__ = [
+    "COLUMNS", "FUSED", "FUSED_READINGS", "Columns", "Fusion", "Weighed", "joined", "load_fusions", "measured_row", "ptbxl_rows",
+    "row_names", "save_fusions", "silu",
+]  # fmt: skip
 
 #: Name of this reading beside those of the sets of leads: all twelve leads, with measurements, age and sex.
 FUSED = "12 leads and measurements"
+#: The same of every set of leads, by the set's name.
+FUSED_READINGS = {one.name: FUSED if one.name == ALL_LEADS else f"{one.name} and measurements" for one in LEAD_SETS}
 WEIGHTS, CARD = "fusion.safetensors", "fusion.json"
 Rows = NDArray[np.float64]
 _WORTH_TELLING = 0.2
@@ -75,11 +80,12 @@ def measured_row(measurements: Measurements, age_years: float | None, sex: str |
 
 
 def joined(
-    fusion: Fusion, data: PtbXl, table: MeasuredTable, logits: Mapping[str, NDArray[np.float32]]
+    fusions: Mapping[str, Fusion], data: PtbXl, tables: Mapping[str, MeasuredTable], logits: Mapping[str, NDArray[np.float32]]
 ) -> dict[str, NDArray[np.float32]]:
-    """Scores (n, 71) by reading: the network's logits from every set of leads, and under FUSED those of all twelve leads joined
-    with their measurements."""
-    return {**logits, FUSED: fusion.apply(logits[ALL_LEADS], ptbxl_rows(data, table))}
+    """Scores (n, 71) by reading: the network's logits by set of leads, and, by FUSED_READINGS, these joined with what was
+    measured on the same leads. All three arguments by name of the set of leads."""
+    told = {FUSED_READINGS[name]: fusions[name].apply(z, ptbxl_rows(data, tables[name])) for name, z in logits.items()}
+    return {**logits, **told}
 
 
 def ptbxl_rows(data: PtbXl, table: MeasuredTable) -> Rows:
@@ -100,7 +106,9 @@ class Columns:
 
     @classmethod
     def of(cls, rows: Rows) -> Columns:
-        """From the numbers (n, COLUMNS) of the recordings that are learned from."""
+        """From the numbers (n, COLUMNS) of the recordings that are learned from; a number that none of them has (a lead that is
+        not in the set) counts as 0, whatever it is."""
+        rows = np.where(np.isnan(rows).all(axis=0), 0.0, rows)
         low, high = np.nanquantile(rows, [0.01, 0.99], axis=0)
         centre = np.nanmedian(rows, axis=0)
         low[-1], high[-1], centre[-1] = 0.0, 1.0, 0.5  # sex
@@ -161,39 +169,49 @@ class Fusion:
         best = [i for i in np.argsort(-np.abs(each), kind="stable")[:most] if abs(each[i]) >= _WORTH_TELLING]
         return tuple(Weighed(names[i], None if np.isnan(row[i]) else float(row[i]), float(each[i])) for i in best)
 
-    def save(self, folder: Path, card: dict[str, Any]) -> None:
-        """Writes the weights in half precision, and their card."""
-        from safetensors.numpy import save_file
-
-        arrays = {name: np.ascontiguousarray(value, np.float32) for name, value in self._arrays().items()}
-        for name in ("others", "weights", "inner", "outer"):
-            arrays[name] = arrays[name].astype(np.float16)
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(arrays, folder / WEIGHTS)
-        head = {"sha256": file_sha256(folder / WEIGHTS), "encoder": self.encoder_hash, "share": self.share, **card}
-        (folder / CARD).write_text(json.dumps(head, indent=1) + "\n", encoding="utf-8")
-
-    def _arrays(self) -> dict[str, Rows]:
-        columns = {name: getattr(self.columns, name) for name in ("low", "high", "centre", "spread")}
+    def arrays(self) -> dict[str, Rows]:
+        """All numbers by name, ``share`` apart."""
+        columns = {name: getattr(self.columns, name) for name in _COLUMNS}
         return {**columns, **{name: getattr(self, name) for name in _ARRAYS}}
 
-    @classmethod
-    def load(cls, folder: Path, encoder_hash: str) -> Fusion:
-        """Raises ArtefactError where the file is missing, damaged or belongs to another encoder."""
-        from safetensors.numpy import load_file
 
-        if not (folder / WEIGHTS).exists():
-            raise ArtefactError("The weights of the measurements are missing (fusion.safetensors); run `ecg-assistant train`.")
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        if card["sha256"] != file_sha256(folder / WEIGHTS):
-            raise ArtefactError("The weights of the measurements differ from their card (sha256); reinstall or train again.")
-        if card["encoder"] != encoder_hash:
-            raise ArtefactError("The weights of the measurements belong to another encoder; run `ecg-assistant train all`.")
-        found = {name: value.astype(np.float64) for name, value in load_file(folder / WEIGHTS).items()}
-        columns = Columns(found.pop("low"), found.pop("high"), found.pop("centre"), found.pop("spread"))
-        if len(columns.low) != COLUMNS or found.keys() != set(_ARRAYS):
+def save_fusions(fusions: Mapping[str, Fusion], folder: Path, card: dict[str, Any]) -> None:
+    """Writes the weights of every set of leads, the large ones in half precision, into one file, and their card."""
+    from safetensors.numpy import save_file
+
+    arrays = {
+        f"{reading}/{name}": np.ascontiguousarray(value, np.float16 if name in _LARGE else np.float32)
+        for reading, fusion in fusions.items() for name, value in fusion.arrays().items()
+    }  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(arrays, folder / WEIGHTS)
+    head: dict[str, Any] = {"sha256": file_sha256(folder / WEIGHTS), "encoder": next(iter(fusions.values())).encoder_hash}
+    head |= {"share": {name: fusion.share for name, fusion in fusions.items()}}
+    (folder / CARD).write_text(json.dumps(head | card, indent=1) + "\n", encoding="utf-8")
+
+
+def load_fusions(folder: Path, encoder_hash: str) -> dict[str, Fusion]:
+    """By name of the set of leads. Raises ArtefactError where the file is missing, damaged or belongs to another encoder."""
+    from safetensors.numpy import load_file
+
+    if not (folder / WEIGHTS).exists():
+        raise ArtefactError("The weights of the measurements are missing (fusion.safetensors); run `ecg-assistant train`.")
+    card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    if card["sha256"] != file_sha256(folder / WEIGHTS):
+        raise ArtefactError("The weights of the measurements differ from their card (sha256); reinstall or train again.")
+    if card["encoder"] != encoder_hash:
+        raise ArtefactError("The weights of the measurements belong to another encoder; run `ecg-assistant train all`.")
+    found = {name: value.astype(np.float64) for name, value in load_file(folder / WEIGHTS).items()}
+    out = {}
+    for one in LEAD_SETS:
+        own = {name.partition("/")[2]: value for name, value in found.items() if name.partition("/")[0] == one.name}
+        columns = Columns(*(own.pop(name, np.zeros(0)) for name in _COLUMNS))
+        if len(columns.low) != COLUMNS or own.keys() != set(_ARRAYS):
             raise ArtefactError("The weights of the measurements are of an older version; run `ecg-assistant train all`.")
-        return cls(columns=columns, share=float(card["share"]), encoder_hash=encoder_hash, **found)
+        out[one.name] = Fusion(columns=columns, share=float(card["share"][one.name]), encoder_hash=encoder_hash, **own)
+    return out
 
 
 _ARRAYS = ("own", "offset", "others", "weights", "inner", "inner_offset", "outer", "logit_centre", "logit_spread")
+_COLUMNS = ("low", "high", "centre", "spread")
+_LARGE = ("others", "weights", "inner", "outer")

@@ -86,9 +86,9 @@ def fine_tune(
 ) -> EncoderNetwork:
     """A copy of the one-tower network, trained on ``rows`` as the encoder itself is, in smaller batches where there are few."""
     network = copy.deepcopy(network)
-    tower, config = network.towers[0], TrainConfig(batch=128 if len(rows) > 5000 else 32, subsets=0.0, seed=seed)
+    tower, config = network.towers[0], TrainConfig(batch=128 if len(rows) > 5000 else 32, seed=seed)
     target = torch.from_numpy(labels.astype(np.float32))
-    lr = config.lr * (0.5 if len(rows) > 5000 else 0.2)
+    lr = config.cycles[0].lr * (0.5 if len(rows) > 5000 else 0.2)
     steps = max(1, len(rows) // config.batch)
     optimizer = torch.optim.AdamW(tower.parameters(), lr=lr, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=epochs * steps, pct_start=0.25)
@@ -100,7 +100,7 @@ def fine_tune(
         for step in range(steps):
             here = order[step * config.batch : (step + 1) * config.batch]
             with torch.autocast("cpu", torch.bfloat16):
-                logits = tower(crops(signals, here, rng, config) / network.lead_scale_mv[:, None])[1]
+                logits = tower(crops(signals, here, rng, config.lead_dropout) / network.lead_scale_mv[:, None])[1]
             loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), target[torch.from_numpy(here)])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from encoders.folded import folded
 from encoders.leadsets import ALL_LEADS, LEAD_SETS, masked
 from encoders.network import N_TOKENS, TOKEN_DIM, EncoderNetwork
 
@@ -28,13 +29,13 @@ class Raw:
 
 def encode_all(network: EncoderNetwork, signals: NDArray[np.float16], batch: int = 64) -> Raw:
     """Runs the network over prepared signals (n, 12, 1000)."""
-    network.eval()
     device = next(network.parameters()).device
+    running = folded(network)
     logits, embeddings, tokens = [], [], []
     with torch.inference_mode():
         for start in tqdm(range(0, len(signals), batch), desc="encoding", unit="batch", disable=None):
             x = torch.from_numpy(np.array(signals[start : start + batch], dtype=np.float32)).to(device)
-            out = network.encode(x)
+            out = running.encode(x)
             logits.append(out[0].cpu().numpy())
             embeddings.append(out[1].cpu().numpy())
             # Contiguous, for the network hands tokens out as a transposed view and safetensors writes memory as it lies.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,25 +27,35 @@ from encoders.network import WINDOW, EncoderConfig, EncoderNetwork
 from encoders.ptbxl import PtbXl, load_ptbxl
 from encoders.raw import encode_all
 
-__all__ = ["TrainConfig", "crops", "random_windows", "train_encoder"]
+__all__ = ["Cycle", "TrainConfig", "crops", "random_windows", "train_encoder"]
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """One one-cycle schedule: epochs, highest learning rate, and the share of crops cut down to few leads.
+
+    Half of these to one of ``LEAD_SETS``, half to any choice; only for towers that read incomplete recordings.
+    """
+
+    epochs: int
+    lr: float
+    subsets: float = 0.2
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """One dial per choice; ``folds`` train, ``watch`` is scored at the end.
 
-    ``lead_dropout`` silences single leads; ``subsets`` is the share of crops cut down to few leads (half of them to one of
-    ``LEAD_SETS``, half to any choice), for towers that read incomplete recordings.
+    A later one of ``cycles`` starts from the weights of the one before (a warm restart). ``lead_dropout`` silences single
+    leads.
     """
 
     folds: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7)
     watch: int = 8
-    epochs: int = 24
+    cycles: tuple[Cycle, ...] = (Cycle(24, 5e-3),)
     batch: int = 128
-    lr: float = 5e-3
     weight_decay: float = 0.05
     lead_dropout: float = 0.05
-    subsets: float = 0.2
     seed: int = 0
 
 
@@ -60,11 +70,16 @@ def random_windows(signals: Tensor, rows: NDArray[np.int64], rng: np.random.Gene
     return cut * torch.from_numpy(rng.uniform(low, high, (len(rows), 1, 1)).astype(np.float32))
 
 
-def crops(signals: Tensor, rows: NDArray[np.int64], rng: np.random.Generator, config: TrainConfig) -> Tensor:
-    """Random 2.5 s crops of the rows, scaled by up to ±20 %, some leads silenced: (B, 12, 250) in mV."""
+def crops(
+    signals: Tensor, rows: NDArray[np.int64], rng: np.random.Generator, lead_dropout: float, subsets: float = 0.0
+) -> Tensor:
+    """Random 2.5 s crops of the rows, scaled by up to ±20 %, some leads silenced: (B, 12, 250) in mV.
+
+    ``lead_dropout``: the share of leads silenced one by one; ``subsets``: the share of crops cut down to few leads.
+    """
     cut = random_windows(signals, rows, rng, 0.8, 1.2)
-    keep = rng.random((len(rows), signals.shape[1], 1)) >= config.lead_dropout
-    few = np.flatnonzero(rng.random(len(rows)) < config.subsets) if config.subsets else ()
+    keep = rng.random((len(rows), signals.shape[1], 1)) >= lead_dropout
+    few = np.flatnonzero(rng.random(len(rows)) < subsets) if subsets else ()
     for row in few:
         if rng.random() < 0.5:
             left = list(_FEW[int(rng.integers(len(_FEW)))].rows)
@@ -93,7 +108,8 @@ def train_encoder(
     network = EncoderNetwork(network_config).to(accelerator.device)
     network.fit_lead_scale(signals, train_rows)
     for number in range(len(network.towers)):
-        _train_tower(network, number, signals, labels, train_rows, config, out, accelerator)
+        for cycle in range(len(config.cycles)):
+            _train_tower(network, number, cycle, signals, labels, train_rows, config, out, accelerator)
     logits = encode_all(network, signals[torch.from_numpy(watch_rows)].numpy()).logits
     score = macro_auroc(data.labels[watch_rows], logits)
     summary = {
@@ -108,6 +124,7 @@ def train_encoder(
 def _train_tower(
     network: EncoderNetwork,
     number: int,
+    cycle: int,
     signals: Tensor,
     labels: Tensor,
     train_rows: NDArray[np.int64],
@@ -115,9 +132,9 @@ def _train_tower(
     out: Path,
     accelerator: Any,
 ) -> None:
-    tower, epochs, lr = network.towers[number], config.epochs, config.lr
-    if network.config.complete_only[number]:
-        config = replace(config, subsets=0.0)
+    tower, epochs, lr = network.towers[number], config.cycles[cycle].epochs, config.cycles[cycle].lr
+    subsets = 0.0 if network.config.complete_only[number] else config.cycles[cycle].subsets
+    done = sum(earlier.epochs for earlier in config.cycles[:cycle])
     steps = len(train_rows) // config.batch
     decay = [p for p in tower.parameters() if p.ndim > 1]
     rest = [p for p in tower.parameters() if p.ndim <= 1]
@@ -125,7 +142,7 @@ def _train_tower(
         [{"params": decay, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}], lr=lr
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=epochs * steps, pct_start=0.25)
-    checkpoint = out / f"tower{number}.ckpt"
+    checkpoint = out / f"tower{number}-cycle{cycle}.ckpt"
     first = load_state(checkpoint, {"tower": tower, "optimizer": optimizer, "schedule": schedule})
     if first >= epochs:
         return
@@ -134,12 +151,12 @@ def _train_tower(
     scale = network.lead_scale_mv[:, None]
     for epoch in range(first, epochs):
         network.train()
-        rng = np.random.default_rng([config.seed, number, epoch])
-        torch.manual_seed(hash((config.seed, number, epoch)) % 2**31)
+        rng = np.random.default_rng([config.seed, number, done + epoch])
+        torch.manual_seed(hash((config.seed, number, done + epoch)) % 2**31)
         order, losses, began = rng.permutation(train_rows), [], time.monotonic()
         for step in range(steps):
             rows = order[step * config.batch : (step + 1) * config.batch]
-            x_BLS = crops(signals, rows, rng, config)[part::parts].to(accelerator.device)
+            x_BLS = crops(signals, rows, rng, config.lead_dropout, subsets)[part::parts].to(accelerator.device)
             target = labels[torch.from_numpy(rows)][part::parts].to(accelerator.device)
             with accelerator.autocast():
                 logits = prepared(x_BLS / scale)[1]
@@ -153,7 +170,7 @@ def _train_tower(
         if not accelerator.is_main_process:
             continue
         took = time.monotonic() - began
-        print(f"tower {number} epoch {epoch + 1}/{epochs} loss {np.mean(losses):.4f} {took:.0f} s", flush=True)
+        print(f"tower {number} cycle {cycle + 1} epoch {epoch + 1}/{epochs} loss {np.mean(losses):.4f} {took:.0f} s", flush=True)
         save_state(checkpoint, epoch + 1, {"tower": tower, "optimizer": optimizer, "schedule": schedule})
     accelerator.unwrap_model(prepared, keep_fp32_wrapper=False)  # takes the autocast off the tower again
 
@@ -164,11 +181,10 @@ def main() -> None:
     parser.add_argument("ptbxl", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--folds", default="1,2,3,4,5,6,7")
-    parser.add_argument("--epochs", type=int, default=24)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cache", type=Path)
     args = parser.parse_args()
-    config = TrainConfig(folds=tuple(int(f) for f in args.folds.split(",")), epochs=args.epochs, seed=args.seed)
+    config = TrainConfig(folds=tuple(int(f) for f in args.folds.split(",")), seed=args.seed)
     train_encoder(load_ptbxl(args.ptbxl, (1, 2, 3, 4, 5, 6, 7, 8)), args.out, config, EncoderConfig(), args.cache)
 
 

@@ -17,6 +17,7 @@ from assistant.ecgqa.known import Known, known_of
 from assistant.ecgqa.truth import Truth, interval_labels, read_truth
 from encoders.encode import Encoder
 from encoders.fusion import ptbxl_rows
+from encoders.leadsets import ALL_LEADS
 from encoders.measurements import LEAD_VALUES, MORE_NAMES
 from encoders.ptbxl import PtbXl, load_ptbxl
 from encoders.table import MeasuredTable, measure_table
@@ -117,7 +118,7 @@ def materials(
     truths = truths_of(data, ecgqa, table)
     items = items_of(data, ecgqa, truths, per_template, seed)
     logits, embeddings = encoded(data, work, encoder)
-    scores = encoder.fused().apply(logits, ptbxl_rows(data, table))
+    scores = encoder.fused()[ALL_LEADS].apply(logits, ptbxl_rows(data, table))
     signs = signs_of(data, work)
     known = dict(zip(data.ids.tolist(), known_of(heads, embeddings, scores, signs.features, signs.beats), strict=True))
     above = 1 / (1 + np.exp(-heads.base(scores))) >= np.asarray(heads.card["f1_thresholds"])

@@ -35,6 +35,7 @@ from encoders.errors import ArtefactError
 from encoders.fusion_fit import unseen_scores
 from encoders.leadsets import ALL_LEADS
 from encoders.metrics import auroc_per_statement, best_f1_thresholds
+from encoders.outoffold import out_of_fold_file
 from encoders.ptbxl import load_ptbxl
 from encoders.table import measure_table
 from encoders.vocabulary import CODES
@@ -258,7 +259,7 @@ def train_heads(
 
     run, encoder = Path(run), encoder or Encoder.load()
     data = load_ptbxl(ptbxl, tuple(range(1, 9)))
-    seen = run / f"outoffold-{encoder.hash[:12]}.safetensors"
+    seen = out_of_fold_file(run, encoder.hash)
     if not seen.exists():
         raise ArtefactError("The out-of-fold encodings of this encoder are missing; run `ecg-assistant train align` first.")
     found = load_file(seen)

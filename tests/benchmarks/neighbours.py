@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +69,12 @@ def agreement_loss(labels: NDArray[np.uint8], found: list[tuple[Case, ...]], pre
 
 
 def doubt(
-    data: PtbXl, logits: Floats, fusion: Fusion, run: Path, found: list[tuple[Case, ...]], prevalence: dict[str, float]
+    data: PtbXl, logits: Floats, fusions: Mapping[str, Fusion], run: Path, found: list[tuple[Case, ...]],
+    prevalence: dict[str, float],
 ) -> dict[str, dict[str, Any]]:
     """Error rate of stated and of absent findings, by whether neighbours speak against them."""
     table = measure_table(data, run, read_from=ALL_LEADS)
-    scores = joined(fusion, data, table, {ALL_LEADS: logits})[FUSED]
+    scores = joined(fusions, data, {ALL_LEADS: table}, {ALL_LEADS: logits})[FUSED]
     sexes = data.table["sex"].to_numpy(float)
     measured = Measured(table.values.astype(float), table.reliability.astype(float), sexes == 1, ~np.isnan(sexes))
     states = np.zeros(data.labels.shape, np.int8)

@@ -18,12 +18,14 @@ from encoders.ecg import ECG, STANDARD_LEADS
 from encoders.encode import WEIGHTS, Encoder, prepare, save_encoder
 from encoders.errors import ArtefactError
 from encoders.evaluate import age_bands, cross_calibrate, evaluate_encoder, patient_halves
+from encoders.folded import folded
+from encoders.leadsets import LEAD_SETS
 from encoders.metrics import auroc_per_statement, calibration_error, macro_auroc
 from encoders.network import EMBEDDING_DIM, N_TOKENS, TOKEN_DIM, EncoderConfig, EncoderNetwork, windows
-from encoders.outoffold import out_of_fold
+from encoders.outoffold import Helper, out_of_fold
 from encoders.ptbxl import PtbXl, load_ptbxl
 from encoders.raw import encode_all, encode_lead_sets
-from encoders.train import TrainConfig, train_encoder
+from encoders.train import Cycle, TrainConfig, train_encoder
 from encoders.vocabulary import CODES, STATEMENTS, codes_in
 
 TINY = EncoderConfig(complete_only=(False,), stem=8, widths=(8, 8), blocks=1, kernel=3)
@@ -198,10 +200,29 @@ def toy_cache(data: PtbXl, folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("complete_only", [(True, False), (False,)])
+def test_the_folded_network_says_the_same(complete_only: tuple[bool, ...]) -> None:
+    torch.manual_seed(3)
+    network = EncoderNetwork(replace(TINY, complete_only=complete_only, blocks=2))
+    network.lead_scale_mv.uniform_(0.1, 0.4)
+    for part in network.modules():
+        if isinstance(part, torch.nn.BatchNorm1d):
+            for value, low in ((part.running_mean, -1.0), (part.running_var, 0.5), (part.weight, 0.5), (part.bias, -1.0)):
+                assert value is not None
+                torch.nn.init.uniform_(value, low, low + 1.5)
+    x = torch.randn(3, 12, 990) / 3
+    x[1, 6:] = 0.0  # few leads: the tower for complete recordings keeps silent
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    with torch.inference_mode():
+        for one, other in zip(network.eval().encode(x), folded(network).encode(x), strict=True):
+            assert torch.allclose(one, other, atol=1e-4, rtol=1e-4) and one.abs().max() > 0.01
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path):
     data = toy_set()
     cache = toy_cache(data, tmp_path / "cache")
-    config = TrainConfig(epochs=3, batch=16)
+    config = TrainConfig(cycles=(Cycle(2, 5e-3), Cycle(2, 2e-3)), batch=16)
     whole = train_encoder(data, tmp_path / "whole", config, TINY, cache)
 
     class Killed(Exception):
@@ -214,7 +235,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path):
         nonlocal calls
         real(state, file)
         calls += 1
-        if calls == 2:
+        if calls == 3:  # within the second cycle
             file.rename(file.with_suffix(".ckpt"))
             raise Killed
 
@@ -232,14 +253,15 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path):
 def test_training_learns_and_the_out_of_fold_view_is_of_unseen_recordings(tmp_path):
     data = toy_set()
     cache = toy_cache(data, tmp_path / "cache")
-    config = TrainConfig(epochs=6, batch=16, lead_dropout=0.0, subsets=0.0)
+    config = TrainConfig(cycles=(Cycle(6, 5e-3, subsets=0.0),), batch=16, lead_dropout=0.0)
     shipped = train_encoder(data, tmp_path / "a", config, TINY, cache)
     halves = [
-        train_encoder(data, tmp_path / f"h{i}", replace(config, folds=folds), TINY, cache)
+        Helper(*[train_encoder(data, tmp_path / f"h{i}", replace(config, folds=folds), TINY, cache)] * 2)
         for i, folds in enumerate(((1, 2, 3, 4), (5, 6, 7)))
     ]
     found = out_of_fold(data, shipped, halves, data.signals(cache))
-    assert auroc_per_statement(data.labels, found.probabilities)[0] > 0.9
+    assert auroc_per_statement(data.labels, found.probabilities["12"])[0] > 0.9
+    assert found.probabilities.keys() == {one.name for one in LEAD_SETS}
     assert found.tokens.shape == (len(data), N_TOKENS, TOKEN_DIM)
     assert np.allclose(np.linalg.norm(found.embeddings, axis=1), 1, atol=1e-3)
 

@@ -13,9 +13,9 @@ from encoders.calibrate import Calibration
 from encoders.ecg import STANDARD_LEADS
 from encoders.encode import Encoder, Encoding
 from encoders.errors import ArtefactError
-from encoders.fusion import COLUMNS, FUSED, Columns, Fusion, measured_row, row_names
+from encoders.fusion import COLUMNS, FUSED_READINGS, Columns, load_fusions, measured_row, row_names, save_fusions
 from encoders.fusion_fit import Settings, cross_fused, fit_fusion, left_out_table
-from encoders.leadsets import ALL_LEADS
+from encoders.leadsets import ALL_LEADS, LEAD_SETS
 from encoders.measurements import (
     LEAD_VALUES,
     MEASUREMENT_NAMES,
@@ -75,23 +75,30 @@ def test_a_record_and_a_table_give_the_same_numbers() -> None:
 
 def test_the_fit_finds_what_the_network_does_not_know_and_survives_a_file(tmp_path: Path) -> None:
     logits, rows, labels = planted()
-    found = left_out_table(logits, rows, labels, np.arange(len(rows)) % 4, ((0,), (1,)), STRICT)["left out"]
+    found = left_out_table(logits, rows, labels, np.arange(len(rows)) % 4, ((0,), (1,)), STRICT)
     assert [one["folds"] for one in found] == [[0], [1]] and all(one["fused"] > one["network"] for one in found)
     fusion = fit_fusion(logits, rows, labels, HASH, STRICT)
     at = CODES.index("1AVB")
     long, short = rows[:1].copy(), rows[:1].copy()
     long[0, row_names().index("pr_ms")], short[0, row_names().index("pr_ms")] = 230, 150
     assert fusion.apply(logits[:1], long)[0, at] > fusion.apply(logits[:1], short)[0, at]
-    fusion.save(tmp_path, {"date": "2026-01-01"})
-    again = Fusion.load(tmp_path, HASH)
-    assert np.abs(again.apply(logits, rows) - fusion.apply(logits, rows)).max() < 0.02
+    other = fit_fusion(logits, rows, 1 - labels, HASH, STRICT)
+    every = {one.name: other if one.name == "I" else fusion for one in LEAD_SETS}
+    save_fusions(every, tmp_path, {"date": "2026-01-01"})
+    again = load_fusions(tmp_path, HASH)
+    assert again.keys() == every.keys()
+    for name, one in every.items():
+        assert np.abs(again[name].apply(logits, rows) - one.apply(logits, rows)).max() < 0.02, name
     with pytest.raises(ArtefactError, match="another encoder"):
-        Fusion.load(tmp_path, "b" * 64)
+        load_fusions(tmp_path, "b" * 64)
+    save_fusions({name: one for name, one in every.items() if name != "limb"}, tmp_path, {})
+    with pytest.raises(ArtefactError, match="older version"):
+        load_fusions(tmp_path, HASH)
     (tmp_path / "fusion.safetensors").write_bytes(b"x")
     with pytest.raises(ArtefactError, match="differ from their card"):
-        Fusion.load(tmp_path, HASH)
+        load_fusions(tmp_path, HASH)
     with pytest.raises(ArtefactError, match="missing"):
-        Fusion.load(tmp_path / "nowhere", HASH)
+        load_fusions(tmp_path / "nowhere", HASH)
 
 
 def test_the_hidden_layer_finds_what_no_weighted_sum_can_tell_and_counts_by_cases() -> None:
@@ -147,13 +154,17 @@ def test_what_is_not_known_counts_as_usual_and_what_is_wild_is_bounded() -> None
     usual = columns(np.full((1, COLUMNS), np.nan))[0]
     missing = slice(COLUMNS + 1, COLUMNS + 1 + len(MEASUREMENT_NAMES))
     assert (usual[missing] == 1).all() and not np.delete(usual, np.r_[missing]).any()
+    lead = row_names().index(f"{LEAD_VALUES[0]} V6")
+    rows[:, lead] = np.nan  # a lead that the set has not: whatever is measured there says nothing
+    assert Columns.of(rows)(np.full((1, COLUMNS), 7.0))[0, lead] == 0
     wild = columns(np.full((1, COLUMNS), 1e12))
     assert np.isfinite(wild).all() and np.abs(wild[0, :COLUMNS]).max() < 10
 
 
-def test_an_encoding_of_twelve_leads_is_joined_and_one_of_fewer_stays(tmp_path: Path) -> None:
+def test_an_encoding_is_joined_by_the_weights_of_its_own_leads() -> None:
     logits, rows, labels = planted(400)
-    fusion = fit_fusion(logits, rows, labels, HASH, STRICT)
+    fusion, blind = (fit_fusion(logits, some, labels, HASH, STRICT) for some in (rows, np.full_like(rows, np.nan)))
+    fusions = {one.name: fusion if one.name == ALL_LEADS else blind for one in LEAD_SETS}
     zero = np.zeros(1, np.float32)
     read = Encoding(np.full(71, 0.5, np.float32), logits[0].astype(np.float32), zero, zero, ALL_LEADS)
 
@@ -161,13 +172,14 @@ def test_an_encoding_of_twelve_leads_is_joined_and_one_of_fewer_stays(tmp_path: 
         def eval(self) -> Network:
             return self
 
-    encoder = Encoder(Network(), Calibration.identity(HASH), HASH, fusion)  # type: ignore[arg-type]
+    encoder = Encoder(Network(), Calibration.identity(HASH), HASH, fusions)  # type: ignore[arg-type]
     one = encoder.with_measurements(read, measurements(pr_ms=230.0), None, None)
     other = encoder.with_measurements(read, measurements(pr_ms=150.0), None, None)
     at = CODES.index("1AVB")
     assert one.probabilities[at] > other.probabilities[at] and np.array_equal(one.logits, read.logits)
     few = replace(read, lead_set="I")
-    assert encoder.with_measurements(few, measurements(pr_ms=230.0), None, None) is few
+    long, short = (encoder.with_measurements(few, measurements(pr_ms=pr), None, None) for pr in (230.0, 150.0))
+    assert np.array_equal(long.probabilities, short.probabilities) and long.lead_set == "I"
     with pytest.raises(ArtefactError, match="load it calibrated"):
         Encoder(Network(), Calibration.identity(HASH), HASH).with_measurements(read, measurements(), None, None)  # type: ignore[arg-type]
-    assert FUSED in Calibration.identity(HASH).curves
+    assert set(FUSED_READINGS.values()) < Calibration.identity(HASH).curves.keys()

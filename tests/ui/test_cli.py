@@ -214,13 +214,13 @@ def test_train_all_and_align_call_the_chain(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setattr(chain, "train_language", lambda places, encoder, **options: calls.append(("align", options)))
     monkeypatch.setattr(Encoder, "load", classmethod(lambda cls, path=None: "encoder"))
     monkeypatch.setattr(chain, "train_questions", lambda places, encoder, ecgqa, **options: calls.append((ecgqa.name, options)))
-    assert cli.main(["train", "all", str(tmp_path), "--epochs", "2", "--seed", "7"]) == 0
+    assert cli.main(["train", "all", str(tmp_path), "--seed", "7"]) == 0
     assert cli.main(["train", "align", str(tmp_path), "--base", "some/model", "--steps", "5"]) == 0
     assert cli.main(["train", "questions", str(tmp_path)]) == 2  # without the questions there is nothing to learn
     (tmp_path / "qa").mkdir()
     (tmp_path / "qa" / "templates.csv").write_text("template_id\n", encoding="utf-8")
     assert cli.main(["train", "questions", str(tmp_path), "--ecg-qa", str(tmp_path / "qa")]) == 0
     assert calls == [
-        ("all", {"epochs": 2, "seed": 7, "ecgqa": None}), ("align", {"base": "some/model", "seed": 0, "lora_steps": 5}),
+        ("all", {"seed": 7, "ecgqa": None}), ("align", {"base": "some/model", "seed": 0, "lora_steps": 5}),
         ("qa", {"seed": 0}),
     ]  # fmt: skip

@@ -17,7 +17,7 @@ from encoders.ecg import STANDARD_LEADS
 from encoders.encode import Encoder
 from encoders.errors import QueryError
 from encoders.explanation import OUTSIDE, PARTS, beat_parts, explain, share_by_part
-from encoders.fusion import COLUMNS, Columns, Fusion, row_names
+from encoders.fusion import COLUMNS, FUSED_READINGS, Columns, Fusion, row_names
 from encoders.vocabulary import CODES
 from ui import cli
 from ui.demo import demo
@@ -52,7 +52,7 @@ def rate_alone() -> Fusion:
 
 
 def encoder_of(*leads: str) -> Encoder:
-    return Encoder(LooksAt(*leads), Calibration.identity(HASH), HASH, rate_alone())  # type: ignore[arg-type]
+    return Encoder(LooksAt(*leads), Calibration.identity(HASH), HASH, dict.fromkeys(FUSED_READINGS, rate_alone()))  # type: ignore[arg-type]
 
 
 @pytest.fixture

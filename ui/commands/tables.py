@@ -180,9 +180,7 @@ def _probabilities(encoder: Encoder, ecgs: list[ECG], alone: bool) -> list[Any]:
 
 
 def _measured(encoder: Encoder, ecg: ECG, encoding: Encoding) -> Encoding:
-    from encoders.leadsets import ALL_LEADS, with_limb_leads
+    from encoders.leadsets import with_limb_leads
     from encoders.measure import measure
 
-    if encoding.lead_set != ALL_LEADS:
-        return encoding
     return encoder.with_measurements(encoding, measure(with_limb_leads(ecg)), ecg.age_years, ecg.sex)

@@ -18,7 +18,7 @@ ecg-assistant evaluate ptb-xl --folds 9 --out scores --json
 """
 TRAIN_EXAMPLES = """
 ecg-assistant train all ptb-xl --run run --ecg-qa ecg-qa
-ecg-assistant train encoder ptb-xl --run run --epochs 24 --seed 0
+ecg-assistant train encoder ptb-xl --run run --seed 0
 ecg-assistant train library ptb-xl --run run
 ecg-assistant train decision ptb-xl --run run
 ecg-assistant train language --run run --steps 2000
@@ -79,7 +79,6 @@ def add(commands: Any) -> None:
     train.add_argument("ptbxl", metavar="PTBXL_DIR", nargs="?", help="folder with ptbxl_database.csv and records100")
     train.add_argument("--run", dest="run_dir", metavar="DIR", default="run", help="folder for working files (run)")
     train.add_argument("--out", metavar="DIR", help="folder for what ships, instead of the installed package's own folders")
-    train.add_argument("--epochs", type=_at_least_one, default=24, help="epochs of the encoder (24)")
     train.add_argument("--steps", type=_at_least_one, help="steps of the language model's base, or of its alignment")
     train.add_argument("--base", metavar="MODEL", help="any transformers causal language model, by folder or name, to align")
     train.add_argument("--ecg-qa", metavar="DIR", help="folder of ECG-QA: its questions, for the heads of its convention")
@@ -145,9 +144,9 @@ def run_train(args: argparse.Namespace) -> int:
     elif args.what == "calibration":
         chain.train_calibration(places)
     elif args.what == "all":
-        chain.train_all(places, epochs=args.epochs, seed=args.seed, ecgqa=_ecgqa(args.ecg_qa))
+        chain.train_all(places, seed=args.seed, ecgqa=_ecgqa(args.ecg_qa))
     elif args.what == "encoder":
-        chain.train_encoder_step(places, epochs=args.epochs, seed=args.seed)
+        chain.train_encoder_step(places, seed=args.seed)
     else:
         encoder = Encoder.load(places.encoder)
         if args.what == "library":
