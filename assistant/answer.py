@@ -17,12 +17,13 @@ from assistant.phrasing import View
 from assistant.plain_words import clauses, leads_named
 from assistant.report import INTENDED_USE, SCHEMA_VERSION, Line, Referral, who_should_look
 from assistant.serial import compared_findings
+from assistant.synonyms import MEASUREMENT_SYNONYMS, MORE_SYNONYMS
 from encoders.compare import CANNOT_JUDGE, RESOLVED
 from encoders.vocabulary import codes_in, statement
 
 __all__ = [
-    "Answer", "Bare", "bare_answer", "declined_before", "masked_lines", "open_lines", "signal_lines", "st_lines",
-    "unassessed", "weigh",
+    "Answer", "Bare", "bare_answer", "declined_before", "masked_lines", "more_lines", "open_lines", "signal_lines",
+    "st_lines", "unassessed", "weigh",
 ]  # fmt: skip
 
 CANNOT = "cannot be judged"
@@ -44,6 +45,7 @@ _WHICH_LEADS = re.compile(r"\b(?:which|what|any|list|name)\b(?: of the)? (?:\w+ 
 _PLACING = re.compile(
     r"\bplac(?:ed|ement|es?)\b|\battached\b|\bposition|\bswap\w*|\brevers\w*|\bmisplac\w*|\bmix\w*|\bright way round\b|\bput on\b"
 )
+_DIRECTED = ("sokolow", "cornell", "st_", "r_transition")
 _OPEN_QUESTION = re.compile(r"\W*(?:which|what|how|where|why|name|list)\b")
 _NOISE_WORDS = {"wander": "baseline wander", "mains": "mains hum", "muscle": "muscle noise", "movement": "movement"}
 
@@ -115,7 +117,7 @@ def declined_before(question: Question, reasons: Sequence[Reason]) -> Referral |
         who = "the treating physician" if kind == "out of scope" else "the person asking, to ask again"
         return Referral((Reason(kind, said),), who, text=said, sentences=(Line(said),))
     # Rate and intervals hold whatever the leads are called; axis, voltages and ST levels do not.
-    directed = any(name.startswith(("axis", "sokolow", "cornell", "st_")) for name in question.measurements)
+    directed = any(name.startswith(_DIRECTED) or name.endswith("axis_deg") for name in question.measurements)
     timing = question.intent in ("measurement", "cases") and not directed
     barring = {"unusable"} if timing else {"unusable", "unfamiliar", "intended use"}
     stop = [r for r in reasons if r.kind in barring] if question.intent in (*_ON_FINDINGS, "measurement", "cases") else []
@@ -229,6 +231,35 @@ def _p_waves(question: Question, evidence: Evidence) -> tuple[Line, ...]:
     found = f"P wave was found {where.replace('%', ' %')}."
     text = f"A {found}" if _OPEN_QUESTION.match(question.text.lower()) else f"{bare}: a {found}"
     return (Line(text, ("M:p_wave_share",)),)
+
+
+def more_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
+    """Values that no statement or limit speaks of (MORE_NAMES), as measured, and what else is asked for beside them; empty for
+    any other question. Generated text never speaks of these."""
+    if question.intent != "measurement" or not set(question.measurements) & MORE_SYNONYMS.keys():
+        return ()
+    return tuple(_value_line(evidence, name) for name in question.measurements)
+
+
+def _value_line(evidence: Evidence, name: str) -> Line:
+    item = evidence.measurements[name]
+    label = (MORE_SYNONYMS.get(name) or MEASUREMENT_SYNONYMS[name])[0]
+    longest = evidence.measurements["rr_max_ms"]
+    ids: tuple[str, ...] = (f"M:{name}",)
+    if item.value is None:
+        text = f"{label}: not measurable" + (f" ({item.note})." if item.note else ".")
+    elif name.startswith("pauses_"):
+        text = f"{label}: {f'{item.value:.0f}' if item.value else 'none'} in this recording"
+        text += "." if longest.value is None else f"; the longest RR interval is {longest.text()}."
+        ids = ids if longest.value is None else (*ids, "M:rr_max_ms")
+    elif name.startswith("premature_"):
+        text = f"{label} by measurement: {item.value:.0f} among {item.beats} beats."
+    elif name == "r_transition":
+        low, high = int(item.value), -int(-item.value // 1)
+        text = f"{label}: R outgrows S {f'in V{low}' if low == high else f'between V{low} and V{high}'}."
+    else:
+        text = f"{label}: {item.text()}."
+    return Line(text[0].upper() + text[1:], ids)
 
 
 def _leads(names: Sequence[str]) -> str:

@@ -19,6 +19,7 @@ from assistant.answer import (
     bare_answer,
     declined_before,
     masked_lines,
+    more_lines,
     open_lines,
     signal_lines,
     st_lines,
@@ -31,7 +32,7 @@ from assistant.intents import Question
 from assistant.report import Draft, Line, Referral, Report, who_should_look
 from assistant.risk import Thresholds
 from assistant.visible import lead_note
-from assistant.writing import Writer, write_answer, write_report
+from assistant.writing import Writer, Written, write_answer, write_report
 from encoders.ecg import ECG, STANDARD_LEADS
 from encoders.errors import QueryError
 from encoders.leadsets import ALL_LEADS, lead_set, lead_set_of, wanted_leads, with_limb_leads
@@ -282,12 +283,17 @@ class Assistant:
             return asked, declined
         first, second = about[0].evidence, about[1].evidence if len(about) > 1 else None
         bare = bare_answer(asked, first, second)
-        written = write_answer(self.language, asked, first, [r.tokens for r in about], second)
+        lines = signal_lines(asked, first) or open_lines(asked, first)
+        written = Written(lines, 0, 0)
         # A comparison that is open says so, not "no change": silence in both recordings is no sameness.
+        if not lines and bare.open and (asked.intent == "compare" or CANNOT in bare.values and asked.intent == "measurement"):
+            written = Written((Line(bare.open, bare.ids),), 0, 0)
+        elif not lines:
+            values = more_lines(asked, first)
+            written = Written(values, 0, 0) if values else write_answer(
+                self.language, asked, first, [r.tokens for r in about], second
+            )  # fmt: skip
         lines = written.lines
-        if bare.open and (asked.intent == "compare" or CANNOT in bare.values and asked.intent == "measurement"):
-            lines = (Line(bare.open, bare.ids),)
-        lines = signal_lines(asked, first) or open_lines(asked, first) or lines
         left_out = unassessed(asked, bare, first)
         told = [line for line in lines if "not assessed" in line.text.lower()]
         if left_out is not None and not any(

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from assistant.synonyms import GROUP_SYNONYMS, MEASUREMENT_SYNONYMS, SPELLINGS, STATEMENT_SYNONYMS, UNASSESSED
+from assistant.synonyms import GROUP_SYNONYMS, MEASUREMENT_SYNONYMS, MORE_SYNONYMS, SPELLINGS, STATEMENT_SYNONYMS, UNASSESSED
 from encoders.measurements import MEASUREMENT_NAMES
 from encoders.vocabulary import STATEMENTS, codes_in, statement
 
@@ -72,7 +72,8 @@ class Phrase:
     """A run of normalised words and what it means.
 
     ``kind``: "statement" (``codes``: one or more), "group" (``value``: the group, ``codes``: its members),
-    "measurement" (``value``: a name of MEASUREMENT_NAMES), "hedge" (``value``: "probable" or "undetermined"),
+    "measurement" (``value``: a name of MEASUREMENT_NAMES), "value" (one of MORE_NAMES: understood, never generated), "hedge"
+    (``value``: "probable" or "undetermined"),
     "negation", "judgement" (``value``: one of JUDGEMENTS), "normal" (the whole recording, NORM) or "unassessed"
     (``value``: a thing people ask of an ECG that no statement answers, e.g. an acute infarction).
     """
@@ -203,6 +204,9 @@ def _build() -> tuple[Phrase, ...]:
     for name, texts in MEASUREMENT_SYNONYMS.items():
         for i, text in enumerate(texts):
             add(text, "measurement", (), name, i == 0)
+    for name, texts in MORE_SYNONYMS.items():
+        for text in texts:
+            add(text, "value", (), name)
     for name, texts in UNASSESSED.items():
         for i, text in enumerate((name, *texts)):
             add(text, "unassessed", (), name, i == 0)

@@ -40,6 +40,7 @@ from assistant.lexicon import words as lexicon_words
 from assistant.plain_words import KNOWN, clauses, leads_named
 from assistant.scope import INTENDED_USE, reason_for, topic_of
 from assistant.scope_model import ACUTE
+from encoders.measurements import MEASUREMENT_NAMES
 from encoders.vocabulary import codes_in
 
 __all__ = [
@@ -75,7 +76,7 @@ GUESS = 0.5
 #: Confidence of an intent found by a loose pattern alone; the sentence model may decline it.
 _WEAK = 0.6
 
-_CONTENT_KINDS = ("statement", "group", "measurement", "unassessed", "normal")
+_CONTENT_KINDS = ("statement", "group", "measurement", "value", "unassessed", "normal")
 INTERVALS = ("pr_ms", "qrs_ms", "qt_ms", "qtc_ms")
 
 _INFARCTION = frozenset(codes_in("MI"))
@@ -169,7 +170,7 @@ def content_of(text: str) -> _Content:
                 mentions.append((ACUTE, codes_in("MI")))
             else:
                 unassessed.append(phrase.value)
-        elif phrase.kind == "measurement":
+        elif phrase.kind in ("measurement", "value"):
             mentions.append(("measurement", (phrase.value,)))
         elif phrase.codes == ("PRC(S)",):  # "extrasystoles" alone leaves their origin open
             mentions.append(("premature beats", GROUPS["premature beats"]))
@@ -325,6 +326,8 @@ def typed_by_rules(
         codes, measurements = (codes if intent == "cases" else ()), ()
     elif intent in ("verify", "choose", "query", "define") and codes and intent != "define":
         measurements = tuple(m for m in measurements if m.startswith("st_j_mv")) if intent == "verify" else ()
+    if intent != "measurement":
+        measurements = tuple(m for m in measurements if m in MEASUREMENT_NAMES)
     if ACUTE in content.groups or intent in ("verify", "choose") and _INFARCTION.intersection(content.codes):
         reason = INTENDED_USE  # the statements tell patterns; their absence is no rule-out (DESIGN, rule 8)
     if content.unassessed and intent in ("verify", "choose"):
@@ -475,6 +478,8 @@ def _judged(joined: str, content: _Content) -> tuple[tuple[str, ...], tuple[str,
     codes = [c for c in content.codes if c in ("LNGQT", "LPR", "STE_", "STD_")]
     if not measurements and not codes:
         return (), INTERVALS if ALL_MEASURES.search(joined) else ()
+    if "p_wave_share" in measurements and re.search(r"\bhow (?:long|wide|broad)\b|\bwide\b|\bbroad\b|\bdurations?\b", joined):
+        measurements = ["p_ms" if m == "p_wave_share" else m for m in measurements]
     if "LNGQT" in codes or (
         LONG.search(joined) and {"qt_ms", "qtc_ms"} & set(measurements) and not re.search(r"\bhow long\b", joined)
     ):

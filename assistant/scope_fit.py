@@ -183,12 +183,16 @@ def rows(*, seed: int = 0, without: Sequence[str] = (), path: Path = SENTENCES) 
     own = [(heading.split()[1], line) for heading, lines in held.items() if heading.startswith("question ") for line in lines]
     for i, background in enumerate(held["slot background"]):
         for intent, line in rng.sample(own, 5):
-            add(f"{background} {line}", intent, f"background#{i}", 1)
+            told = rng.random() < 0.75  # now and then the story comes behind the question
+            add(f"{background} {line}" if told else f"{line.rstrip('?')}? {background}", intent, f"background#{i}", 1)
     return tuple(made.values())
 
 
-def fit(x: Floats, labels: Sequence[str], *, seed: int = 0, hidden: int = 64, epochs: int = 24) -> ScopeModel:
-    """Weights from features (n, FEATURES) and classes; scope classes weigh alike whatever their number of sentences."""
+def fit(x: Floats, labels: Sequence[str], *, seed: int = 0, hidden: int = 160, epochs: int = 24) -> ScopeModel:
+    """Weights from features (n, FEATURES) and classes; scope classes weigh alike whatever their number of sentences.
+
+    ``hidden``: with topics and wordings left out, 160 units decline 92.5 % (10.7 % in scope), 64 92.1 % (12.5 %), 384 no more.
+    """
     import torch
 
     torch.manual_seed(seed)

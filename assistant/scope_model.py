@@ -52,7 +52,9 @@ RULED = slice(_TEXT_DIM, _TEXT_DIM + TRAITS)
 
 #: The one name among the lexicon's unassessed ones that the rules read as a finding.
 ACUTE = "acute myocardial infarction"
-_NAMED = {"statement": "finding", "group": "finding", "measurement": "measurement", "unassessed": "disease"}
+_NAMED = {
+    "statement": "finding", "group": "finding", "measurement": "measurement", "value": "measurement", "unassessed": "disease"
+}  # fmt: skip
 _KINDS = (*_NAMED, "normal")
 
 

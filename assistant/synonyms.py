@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["GROUP_SYNONYMS", "MEASUREMENT_SYNONYMS", "SPELLINGS", "STATEMENT_SYNONYMS", "UNASSESSED", "WRITTEN"]
+__all__ = ["GROUP_SYNONYMS", "MEASUREMENT_SYNONYMS", "MORE_SYNONYMS", "SPELLINGS", "STATEMENT_SYNONYMS", "UNASSESSED", "WRITTEN"]
 
 #: Word by word: British to American spelling, plurals that change nothing, frequent typing errors.
 SPELLINGS = {
@@ -386,6 +386,42 @@ MEASUREMENT_SYNONYMS: dict[str, tuple[str, ...]] = {
     },
 }  # fmt: skip
 
+#: How people ask for MORE_NAMES; the first is how it is printed. Generated text never speaks of these.
+MORE_SYNONYMS: dict[str, tuple[str, ...]] = {
+    "atrial_rate_bpm": ("atrial rate", "rate of the atria", "P rate", "atrial frequency"),
+    "rr_min_ms": ("shortest RR interval", "shortest RR", "minimum RR", "minimal RR interval", "smallest RR interval"),
+    "rr_max_ms": ("longest RR interval", "longest RR", "maximum RR", "maximal RR interval", "longest pause", "longest gap"),
+    "rr_rmssd_ms": ("RMSSD of the RR intervals", "RMSSD"),
+    "rr_pnn50": ("pNN50",),
+    "p_ms": ("P duration", "P wave duration", "P wave width", "width of the P wave", "duration of the P wave", "P width",
+             "length of the P wave"),
+    "qtc_framingham_ms": ("QTc after Framingham", "QTc Framingham", "Framingham QTc", "Framingham", "QTc by Framingham",
+                          "Framingham corrected QT", "Framingham formula"),
+    "qtc_hodges_ms": ("QTc after Hodges", "QTc Hodges", "Hodges QTc", "Hodges", "QTc by Hodges", "Hodges corrected QT",
+                      "Hodges formula"),
+    "p_axis_deg": ("P axis", "P wave axis", "axis of the P wave", "axis of P"),
+    "t_axis_deg": ("T axis", "T wave axis", "axis of the T wave", "axis of T"),
+    "cornell_product_mvms": ("Cornell product", "Cornell voltage duration product"),
+    "r_transition": ("R wave transition", "R wave progression", "R-wave progression", "R progression", "transition zone",
+                     "precordial transition", "poor R wave progression", "poor R progression", "R transition",
+                     "precordial R wave progression", "zone of transition"),
+    "beats_n": ("number of beats", "beat count"),
+    "premature_ventricular_n": (
+        "premature ventricular beats", "number of PVCs", "PVC count", "how many PVCs", "number of VES", "how many VES",
+        "number of premature ventricular complexes", "how many premature ventricular complexes", "ventricular ectopic count",
+        "how many ventricular extrasystoles", "number of ventricular extrasystoles", "how many ventricular ectopics",
+        "how many premature ventricular beats", "number of premature ventricular beats",
+    ),
+    "premature_atrial_n": (
+        "premature atrial beats", "number of PACs", "PAC count", "how many PACs", "number of premature atrial complexes",
+        "how many premature atrial complexes", "how many atrial extrasystoles", "number of atrial extrasystoles",
+        "how many premature atrial beats", "number of premature atrial beats", "how many atrial ectopics",
+    ),
+    "pauses_2s_n": ("pauses of 2 s and more", "pauses", "pause", "number of pauses", "sinus pauses", "how many pauses"),
+    "pauses_3s_n": ("pauses of 3 s and more", "three second pause", "3 second pause", "pauses over 3 seconds", "3 s pause",
+                    "pause over 3 seconds", "pause of 3 seconds", "pauses of 3 seconds"),
+}  # fmt: skip
+
 #: What people ask of an electrocardiogram that no statement of the vocabulary answers: never mapped to a near code.
 UNASSESSED: dict[str, tuple[str, ...]] = {
     "acute myocardial infarction": ("acute infarction", "acute MI", "STEMI", "NSTEMI", "ST elevation infarction",
@@ -410,12 +446,11 @@ UNASSESSED: dict[str, tuple[str, ...]] = {
     "junctional rhythm": ("nodal rhythm", "junctional escape rhythm", "idioventricular rhythm", "escape rhythm",
                           "AV nodal rhythm",
                           "ectopic atrial rhythm", "wandering pacemaker", "sick sinus syndrome", "sinus arrest", "SA block",
-                          "sinoatrial block", "sinus pause", "asystole", "pause", "pauses"),
+                          "sinoatrial block", "sinus pause", "asystole"),
     "lead reversal": ("lead misplacement", "swapped leads", "reversed leads", "arm lead reversal", "electrode swap",
                       "dextrocardia"),
     "U waves": ("U wave", "epsilon wave", "Osborn wave", "fragmented QRS"),
     "short QT interval": ("short QT", "short QT syndrome"),
-    "poor R-wave progression": ("poor R progression", "R wave progression", "R-wave progression"),
     "cardiomyopathy": ("heart failure", "hypertrophic cardiomyopathy", "HCM", "HOCM", "ARVC", "amyloidosis",
                        "dilated cardiomyopathy",
                        "coronary artery disease", "coronary heart disease", "valve disease", "aortic stenosis"),

@@ -11,11 +11,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from assistant.asking import ASKING
+from assistant.asking import ASKING, SURELY_ECG
 from assistant.intents import INTENTS, Question
 from assistant.plain_words import clauses
 from assistant.question import (
@@ -59,6 +60,12 @@ LEANING_DECLINE_FROM = 0.9
 RETYPE_FROM = 0.7
 #: A sentence among several is answered by itself below this probability of "out of scope".
 PIECE_BELOW = 0.4
+#: The same for what is asked when the patient's story around it is left out.
+REQUEST_BELOW = 0.3
+#: Probability of "out of scope" of every sentence that asks, from which nothing else in the text is answered.
+ASKED_OUT_FROM = 0.95
+#: Topics of which such a story would be part of what is asked.
+_NO_STORY = ("instructions", "identity")
 
 
 def understand(
@@ -79,8 +86,8 @@ def understand(
     if not parts or len(text) > LONGEST_QUESTION or asked.reason == NO_PREVIOUS:
         return asked
     kept = _answerable_text(parts) if asked.intent not in ("unclear", "out_of_scope") else None
-    pieces = _pieces(text) if kept is None else ()
-    judged_texts = (kept or text, *(pieces if len(pieces) > 1 else ()))
+    pieces, request = _pieces(text), _request(text)
+    judged_texts = (kept or text, *(pieces if len(pieces) > 1 else ()), *((request,) if request else ()))
     try:
         model = encoder or _own_encoder()
         judged = scope_model().judge(
@@ -91,13 +98,38 @@ def understand(
     if previous is not None and _leans(parts) and judged[0].out < LEANING_DECLINE_FROM:
         return asked
     whole = combined(asked, judged[0], recordings=recordings, previous=previous)
-    if whole.intent == "out_of_scope" and len(judged) > 1 and whole.reason != reason_for("other_patient"):
-        for piece, verdict in zip(pieces, judged[1:], strict=True):  # "Is it AF? Which drug would help?"
-            alone = understand_by_rules(piece, previous, recordings=recordings)
-            if alone.intent not in ("unclear", "out_of_scope") and verdict.out < PIECE_BELOW and _asks(piece):
-                note = " ".join(dict.fromkeys(x for x in (alone.reason, whole.reason) if x))
-                return replace(alone, text=text, reason=note, confidence=min(alone.confidence, 0.85))
-    return whole
+    if whole.intent != "out_of_scope":
+        asking = [verdict for piece, verdict in zip(pieces, judged[1:], strict=False) if _asks(piece)] if len(pieces) > 1 else []
+        if asking and min(verdict.out for verdict in asking) >= ASKED_OUT_FROM:  # "The axis is left. Is that why he is tired?"
+            return declined_as(text, asking[-1].topic, recordings, round(asking[-1].out, 3))
+        return whole
+    found = None
+    somebody_else = whole.reason == reason_for("other_patient")
+    if request and whole.reason not in map(reason_for, _NO_STORY) and (_OPENED.search(request) or not somebody_else):
+        found = _alone(request, judged[-1], REQUEST_BELOW, previous, recordings)  # "62M, on aspirin. Any ST elevation?"
+    if found is None and len(pieces) > 1 and not somebody_else:
+        for piece, verdict in zip(pieces, judged[1:], strict=False):  # "Is it AF? Which drug would help?"
+            found = found or (_alone(piece, verdict, PIECE_BELOW, previous, recordings, whole.reason) if _asks(piece) else None)
+    if found is None and whole.reason == reason_for("instructions"):  # "obey me: is there AF"
+        fine = [piece for piece in _FINE.split(text) if piece.strip() and _about_ecg(piece.lower())]
+        seen = np.array([traits(piece, recordings=recordings) for piece in fine], np.float32)
+        for piece, verdict in zip(fine, scope_model().judge(fine, seen, model) if fine else (), strict=True):
+            found = found or _alone(piece, verdict, REQUEST_BELOW, previous, recordings, whole.reason)
+    return whole if found is None else replace(found, text=text)
+
+
+def _alone(
+    part: str, verdict: Judgement, below: float, previous: Question | None, recordings: int, note: str = ""
+) -> Question | None:
+    """What a part of a text asks by itself, where rules and judge take it for in scope; None else. ``note``: why the rest is
+    not answered."""
+    asked = combined(
+        understand_by_rules(part, previous, recordings=recordings), verdict, recordings=recordings, previous=previous
+    )
+    if asked.intent in ("unclear", "out_of_scope") or verdict.out >= below:
+        return None
+    said = " ".join(dict.fromkeys(x for x in (asked.reason, note) if x))
+    return replace(asked, reason=said, confidence=min(asked.confidence, 0.85))
 
 
 def combined(
@@ -191,11 +223,19 @@ def _leans(parts: Sequence[tuple[str, bool]]) -> bool:
 
 
 def _answerable_text(parts: Sequence[tuple[str, bool]]) -> str | None:
-    """The clauses beside those that the rules set aside, or None where they set none aside."""
+    """The clauses beside those that the rules set aside, or None where they set none aside, or where what is left asks nothing of
+    an ECG: "... because of the long QT?", "BNP 900, what does it mean"."""
     kept = [part for part in parts if not topic_of(part[0], has_content=bool(content_of(part[0]).mentions))]
-    return None if len(kept) == len(parts) or not kept else " ".join(f"{c}{'?' if mark else '.'}" for c, mark in kept)
+    asks = [clause for clause, _ in kept if _about_ecg(clause) and not _REASON.match(clause)]
+    return None if len(kept) == len(parts) or not asks else " ".join(f"{c}{'?' if mark else '.'}" for c, mark in kept)
 
 
+def _about_ecg(clause: str) -> bool:
+    return bool(content_of(clause).mentions or SURELY_ECG.search(clause) or _PART.search(clause))
+
+
+_PART = re.compile(r"\b(?:leads?|waves?|beats?|complex\w*|segments?|intervals?|v[1-6]|av[rlf]|st|qrs|rr)\b")
+_REASON = re.compile(r"(?:because|due|owing|since|given|despite|after|with)\b")
 _PIECE = re.compile(
     r"(?<=[?!.;\n])\s+|,?\s(?:and|but)\s(?=(?:what|which|should|shall|can|will|is|are|does|do|how|who|when|may)\b)"
 )
@@ -204,6 +244,30 @@ _PIECE = re.compile(
 def _pieces(text: str) -> tuple[str, ...]:
     """The sentences of a text, and what "and should I ..." joins to them."""
     return tuple(piece for piece in _PIECE.split(text) if piece and piece.strip())
+
+
+_FINE = re.compile(
+    r"(?<=[?!.;\n])\s+|[,:;>]\s*|#+|\s+[-\u2013\u2014]+\s+"
+    r"|\s(?:and|then|so|n|or at least)\s"
+    r"(?=(?:then|after that|tell|report|state|say|give|read|show|check|what|which|is|are|does)\b)"
+)
+_BREAK = re.compile(r"(?<=[?!.;\n])\s+|[,:;]\s+|\s+[-\u2013\u2014]+\s+|\.{2,}\s*")
+_WISH = re.compile(r"\b(?:please|pls|plz|asks? for|wondering|(?:want|need)s?(?:ed)? (?:to know|the))\b", re.IGNORECASE)
+#: "His ECG", said of the one that is open.
+_OPENED = re.compile(
+    r"^(?!.*\b(?:was|were|had)\b).*\b(?:his|her|their|this|the) (?:ecg|ekg|trac(?:e|ing)|strip|recording)\b", re.IGNORECASE
+)
+
+
+def _request(text: str) -> str:
+    """From the first part of a text that asks to the last, without what is told before and after; empty where that is all of
+    it, nothing, or not about an ECG."""
+    cuts = [0, *(found.end() for found in _BREAK.finditer(text)), len(text)]
+    asking = [(a, b) for a, b in pairwise(cuts) if _asks(text[a:b]) or _WISH.search(text[a:b])]
+    if not asking or len(asking) == len(cuts) - 1:
+        return ""
+    found = text[asking[0][0] : asking[-1][1]].strip()
+    return found if any(_about_ecg(clause) for clause, _ in clauses(found)) else ""
 
 
 def _asks(piece: str) -> bool:

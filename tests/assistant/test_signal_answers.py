@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from assistant.answer import bare_answer, masked_lines, open_lines, signal_lines, st_lines
+from assistant.answer import bare_answer, masked_lines, more_lines, open_lines, signal_lines, st_lines
 from assistant.answers import answer
 from assistant.bare import asks_abnormal
 from assistant.compose import renderer, sections
@@ -14,7 +14,8 @@ from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Evid
 from assistant.intents import Question
 from assistant.question import understand_by_rules
 from assistant.scope import INTENDED_USE
-from encoders.measurements import MEASUREMENT_NAMES, Measurement, Measurements
+from assistant.synonyms import MORE_SYNONYMS
+from encoders.measurements import MEASUREMENT_NAMES, MORE_NAMES, Measurement, Measurements
 from encoders.quality import Quality
 from encoders.vocabulary import CODES, STATEMENTS
 
@@ -181,3 +182,46 @@ def test_st_levels_are_told_where_the_statement_was_not_assessed() -> None:
     assert "no two contiguous leads" in line.text and "0.08 mV" in line.text and "does not rule out" in line.text
     assert st_lines(asked, measured(0.3)) == () and st_lines(asked, evidence) == ()
     assert st_lines(understand_by_rules("Is there AF?"), measured(0.08)) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "said"),
+    [
+        ("Are there pauses?", 0.0, "Pauses of 2 s and more: none in this recording; the longest RR interval is 1040 ms."),
+        ("any pauses over 2 seconds", 2.0, "Pauses of 2 s and more: 2 in this recording; the longest RR interval is 1040 ms."),
+        ("what is the longest RR interval", None, "Longest RR interval: 1040 ms."),
+        ("QTc by Hodges please", 431.0, "QTc after Hodges: 431 ms."),
+        ("How many PVCs are there?", 3.0, "Premature ventricular beats by measurement: 3 among 12 beats."),
+        ("What is the R wave progression like?", 3.5, "R wave transition: R outgrows S between V3 and V4."),
+        ("R wave progression?", 4.0, "R wave transition: R outgrows S in V4."),
+        ("how wide is the P wave", 112.0, "P duration: 112 ms."),
+        ("T axis?", 40.0, "T axis: 40°."),
+        ("atrial rate?", None, "Atrial rate: not measurable (P waves do not outnumber the beats)."),
+    ],
+)
+def test_values_that_no_statement_speaks_of_can_be_asked_for(text: str, value: float | None, said: str) -> None:
+    asked = understand_by_rules(text)
+    assert asked.intent == "measurement" and len(asked.measurements) == 1
+    named = asked.measurements[0]
+    found = {named: value, "rr_max_ms": 1040.0}
+    more = tuple(
+        Measurement(n, found.get(n), 12, (), 0.9, "" if found.get(n) is not None else "P waves do not outnumber the beats")
+        for n in MORE_NAMES
+    )
+    evidence = _evidence()
+    evidence = replace(evidence, measurements=replace(evidence.measurements, more=more))
+    lines = more_lines(asked, evidence)
+    assert " ".join(line.text for line in lines) == said
+    assert lines[0].evidence[0] == f"M:{named}"
+    bare = bare_answer(asked, evidence)
+    assert bare.values == (evidence.measurements[named].text(),) and (bare.confidence > 0.5) == (found.get(named) is not None)
+
+
+def test_every_further_value_has_words_and_is_never_taken_for_one_that_is_generated() -> None:
+    assert set(MORE_SYNONYMS) == set(MORE_NAMES)
+    for name, texts in MORE_SYNONYMS.items():
+        for text in texts[1:] or texts:  # the first is how it is printed
+            assert understand_by_rules(f"what is the {text}?").measurements == (name,), text
+    for text in ("is the QTc prolonged?", "PVCs?", "what is the heart rate?", "P waves?"):
+        assert more_lines(understand_by_rules(text), _evidence()) == ()
+    assert understand_by_rules("Is the Hodges QTc different from before?", recordings=2).measurements == ()

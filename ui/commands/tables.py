@@ -34,7 +34,7 @@ def add(commands: Any) -> None:
     """Adds the commands."""
     predict = options.add_parser(
         commands, "predict", "statement probabilities of many recordings, as a table", PREDICT_EXAMPLES,
-        "One row per recording: record, the calibrated probability of each of the 71 SCP codes, usable, error. Twelve leads are"
+        "One row per recording: record, the calibrated probability of each of the 71 SCP codes, usable, error. Its leads are"
         " read by the network and measured, and age and sex are heeded where the file tells them.",
     )  # fmt: skip
     predict.add_argument("files", nargs="+", metavar="FILE", help=MANY)
