@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from assistant.asking import LEFT_OPEN
-from assistant.bare import carried, case_counts, normality, query_codes, values
+from assistant.bare import asked_word, carried, case_counts, counted, normality, query_codes, values
 from assistant.decide import Reason
 from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Evidence
 from assistant.intents import Question
@@ -23,7 +23,7 @@ from encoders.vocabulary import codes_in, statement
 
 __all__ = [
     "Answer", "Bare", "bare_answer", "declined_before", "masked_lines", "more_lines", "open_lines", "signal_lines",
-    "st_lines", "unassessed", "weigh",
+    "st_lines", "unassessed", "value_line", "weigh",
 ]  # fmt: skip
 
 CANNOT = "cannot be judged"
@@ -233,20 +233,40 @@ def _p_waves(question: Question, evidence: Evidence) -> tuple[Line, ...]:
     return (Line(text, ("M:p_wave_share",)),)
 
 
-def more_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
-    """Values that no statement or limit speaks of (MORE_NAMES), as measured, and what else is asked for beside them; empty for
-    any other question. Generated text never speaks of these."""
-    if question.intent != "measurement" or not set(question.measurements) & MORE_SYNONYMS.keys():
+def more_lines(question: Question, evidence: Evidence, second: Evidence | None = None) -> tuple[Line, ...]:
+    """Values that no statement or limit speaks of (MORE_NAMES), of one recording or of both, and what else is asked for beside
+    them; empty for any other question. Generated text never speaks of these."""
+    if question.intent not in ("measurement", "compare") or not set(question.measurements) & MORE_SYNONYMS.keys():
         return ()
-    return tuple(_value_line(evidence, name) for name in question.measurements)
+    if question.intent == "compare" and second is not None:
+        return tuple(
+            Line(f"{_label(name)}: {evidence.measurements[name].text()} in the first recording, "
+                 f"{second.measurements[name].text()} in the second.", (f"M:{name}",))
+            for name in question.measurements
+        )  # fmt: skip
+    lines = [value_line(evidence, name) for name in question.measurements]
+    some = counted(evidence, question)
+    if some is not None:
+        lines = [replace(lines[0], text=f"{'Yes' if some else 'No'}: {lines[0].text[0].lower()}{lines[0].text[1:]}")]
+    elif asked_word(question) is not None:
+        lines.append(Line("No limit was applied to it.", lines[0].evidence))
+    return tuple(lines)
 
 
-def _value_line(evidence: Evidence, name: str) -> Line:
-    item = evidence.measurements[name]
+def _label(name: str) -> str:
     label = (MORE_SYNONYMS.get(name) or MEASUREMENT_SYNONYMS[name])[0]
+    return label if label[1:2].isupper() else label[0].upper() + label[1:]
+
+
+def value_line(evidence: Evidence, name: str) -> Line:
+    """One measured value in words, with what limits it."""
+    item = evidence.measurements[name]
+    label = _label(name)
     longest = evidence.measurements["rr_max_ms"]
     ids: tuple[str, ...] = (f"M:{name}",)
-    if item.value is None:
+    if item.value is None and item.reliability >= LEAST_RELIABLE and item.note:  # that there is none was measured
+        text = f"{label}: {item.note}."
+    elif item.value is None:
         text = f"{label}: not measurable" + (f" ({item.note})." if item.note else ".")
     elif name.startswith("pauses_"):
         text = f"{label}: {f'{item.value:.0f}' if item.value else 'none'} in this recording"
@@ -259,7 +279,9 @@ def _value_line(evidence: Evidence, name: str) -> Line:
         text = f"{label}: R outgrows S {f'in V{low}' if low == high else f'between V{low} and V{high}'}."
     else:
         text = f"{label}: {item.text()}."
-    return Line(text[0].upper() + text[1:], ids)
+    if item.value is not None and item.note and name.startswith(("pauses_", "rr_m")):
+        text += f" {item.note[0].upper()}{item.note[1:]}."
+    return Line(text, ids)
 
 
 def _leads(names: Sequence[str]) -> str:
@@ -364,6 +386,9 @@ def _measured(question: Question, evidence: Evidence, told: tuple[str, ...]) -> 
     items = [evidence.measurements[name] for name in question.measurements]
     ids = tuple(f"M:{m.name}" for m in items)
     found = [m for m in items if m.value is not None]
+    settled = [m for m in items if m.value is None and m.reliability >= LEAST_RELIABLE and m.note]
+    if settled and not found:  # R below S up to V6: that there is no transition was measured
+        return Bare(tuple(m.note for m in settled), min(m.reliability for m in settled), ids)
     if not found:
         notes = "; ".join(dict.fromkeys(m.note for m in items if m.note))
         return Bare(told, 0.0, ids, "The value could not be measured" + (f": {notes}." if notes else "."))

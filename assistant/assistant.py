@@ -24,6 +24,7 @@ from assistant.answer import (
     signal_lines,
     st_lines,
     unassessed,
+    value_line,
     weigh,
 )
 from assistant.decide import Critical, Decision, Reason, critical_remarks, heard, referral_reasons, states, unread
@@ -289,7 +290,7 @@ class Assistant:
         if not lines and bare.open and (asked.intent == "compare" or CANNOT in bare.values and asked.intent == "measurement"):
             written = Written((Line(bare.open, bare.ids),), 0, 0)
         elif not lines:
-            values = more_lines(asked, first)
+            values = more_lines(asked, first, second)
             written = Written(values, 0, 0) if values else write_answer(
                 self.language, asked, first, [r.tokens for r in about], second
             )  # fmt: skip
@@ -302,7 +303,8 @@ class Assistant:
             lines = (*lines, left_out)
         last = about[-1].evidence
         remarks = critical_remarks(last, self.thresholds(last.lead_set))
-        more = (*masked_lines(asked, last), *st_lines(asked, last), *_leads_read(asked, last))
+        beside = tuple(value_line(last, name) for name in asked.beside)
+        more = (*beside, *masked_lines(asked, last), *st_lines(asked, last), *_leads_read(asked, last))
         lines = (*_critical_first(asked, remarks), *lines, *more)
         if asked.reason:
             lines = (*lines, Line(asked.reason))

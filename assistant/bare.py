@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -12,6 +13,7 @@ from assistant.phrasing import View, name_of
 from assistant.question import asks_for_absence
 from assistant.serial import compared_findings
 from encoders.compare import NEW, RESOLVED
+from encoders.measurements import MEASUREMENT_NAMES
 from encoders.vocabulary import CODES
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "asks_abnormal",
     "case_counts",
     "carried",
+    "counted",
     "normality",
     "query_codes",
     "turned",
@@ -54,6 +57,7 @@ _ABNORMAL = frozenset(
 )
 #: How bad rather than whether: neither "yes" nor "no" to normality answers these.
 _GRADED = frozenset(("critical", "urgent", "serious", "dangerous", "alarming", "emergency", "attention", "first"))
+_YES_OR_NO = re.compile(r"\W*(?:(?:and|but|so|or|please|hi|ok)\W+)*(?:is|are|was|were|does|do|did|has|have|any|no)\b")
 _GROUP_OF = {frozenset(codes): name for name, codes in reversed(GROUPS.items())}
 
 
@@ -116,6 +120,15 @@ def carried(view: View, codes: Sequence[str]) -> str | None:
     return None
 
 
+def counted(evidence: Evidence, question: Question) -> bool | None:
+    """Whether any was counted, where a yes or no is asked of a count ("are there pauses?"); None else."""
+    name = question.measurements[0] if len(question.measurements) == 1 else ""
+    if not name.endswith("_n") or not _YES_OR_NO.match(question.text.lower()):
+        return None
+    value = evidence.measurements.value(name)
+    return None if value is None else value > 0
+
+
 def case_counts(evidence: Evidence) -> Counter[str]:
     """How many of the similar cases list each statement."""
     return Counter(code for case in evidence.cases for code in case.statements)
@@ -150,7 +163,9 @@ def values(evidence: Evidence, question: Question, second: Evidence | None = Non
         return ["none" if state == ABSENT else plain[state]]
     if question.intent == "measurement":
         asked = asked_word(question)
-        if asked is not None and len(question.measurements) == 1:
+        if (some := counted(evidence, question)) is not None:
+            return ["yes" if some else "no"]
+        if asked is not None and len(question.measurements) == 1 and question.measurements[0] in MEASUREMENT_NAMES:
             word = view.words.get(question.measurements[0])
             return ["undetermined"] if word is None else ["yes" if agrees(asked, word) else "no"]
         return [evidence.measurements[m].text() for m in question.measurements]

@@ -32,9 +32,10 @@ INTENTS = (
 class Question:
     """A question with what it asks for.
 
-    ``codes``: SCP codes it names (all codes of a group it names). ``measurements``: names of MEASUREMENT_NAMES.
-    ``recordings``: how many it concerns, 1 or 2. ``confidence``: 0-1, how sure the parser is. ``reason``: why it is
-    out of scope or unclear, one sentence.
+    ``codes``: SCP codes it names (all codes of a group it names). ``measurements``: names of MEASUREMENT_NAMES and, of a
+    measurement or a comparison, of MORE_NAMES; ``beside``: names of MORE_NAMES that another question asks for too.
+    ``recordings``: how many it concerns, 1 or 2. ``confidence``: 0-1, how sure the parser is. ``reason``: why it is out of
+    scope or unclear, one sentence.
     """
 
     text: str
@@ -44,3 +45,4 @@ class Question:
     recordings: int = 1
     confidence: float = 1.0
     reason: str = ""
+    beside: tuple[str, ...] = ()

@@ -326,8 +326,9 @@ def typed_by_rules(
         codes, measurements = (codes if intent == "cases" else ()), ()
     elif intent in ("verify", "choose", "query", "define") and codes and intent != "define":
         measurements = tuple(m for m in measurements if m.startswith("st_j_mv")) if intent == "verify" else ()
-    if intent != "measurement":
-        measurements = tuple(m for m in measurements if m in MEASUREMENT_NAMES)
+    measurements, beside = parted(intent, content.measurements, measurements)
+    if intent == "define" and beside and not codes and not measurements:
+        return Question(text, "unclear", recordings=recordings, confidence=0.3, reason=ASK_BACK)
     if ACUTE in content.groups or intent in ("verify", "choose") and _INFARCTION.intersection(content.codes):
         reason = INTENDED_USE  # the statements tell patterns; their absence is no rule-out (DESIGN, rule 8)
     if content.unassessed and intent in ("verify", "choose"):
@@ -354,7 +355,16 @@ def typed_by_rules(
         confidence = min(confidence, _WEAK)
     if confidence < UNCLEAR_BELOW:
         return Question(text, "unclear", recordings=recordings, confidence=round(confidence, 3), reason=ASK_BACK)
-    return Question(text, intent, codes, measurements, 2 if intent == "compare" else recordings, round(confidence, 3), reason)
+    both = 2 if intent == "compare" else recordings
+    return Question(text, intent, codes, measurements, both, round(confidence, 3), reason, beside)
+
+
+def parted(intent: str, named: Sequence[str], asked: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """``measurements`` and ``beside`` of a question: values of MORE_NAMES stand among the former only where values are all it
+    asks for, since generated text does not know them. ``named``: all that its text names."""
+    if intent in ("measurement", "compare"):
+        return asked, ()
+    return tuple(m for m in asked if m in MEASUREMENT_NAMES), tuple(m for m in named if m not in MEASUREMENT_NAMES)
 
 
 def _intent(asked: str, joined: str, content: _Content, previous: Question | None, recordings: int, text: str) -> str | None:
@@ -470,6 +480,13 @@ def _with_leads(text: str, content: _Content) -> _Content:
     return replace(content, mentions=(*kept, ("measurement", tuple(f"st_j_mv_{lead}" for lead in leads))))
 
 
+_LONG_P = re.compile(
+    r"\bhow (?:long|wide|broad) (?:is|are|was|were) (?:the |his |her )?p\b"
+    r"|\bp(?: waves?)? (?:is |are |too |very |abnormally )*(?:wide|broad(?:ened)?|widened|long|prolonged)\b"
+    r"|\b(?:wide|broad(?:ened)?|prolonged|long) p\b"
+)
+
+
 def _judged(joined: str, content: _Content) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Codes and measurements of a measurement question; "prolonged QT" and "prolonged PR" carry their statement."""
     measurements = list(content.measurements)
@@ -478,8 +495,8 @@ def _judged(joined: str, content: _Content) -> tuple[tuple[str, ...], tuple[str,
     codes = [c for c in content.codes if c in ("LNGQT", "LPR", "STE_", "STD_")]
     if not measurements and not codes:
         return (), INTERVALS if ALL_MEASURES.search(joined) else ()
-    if "p_wave_share" in measurements and re.search(r"\bhow (?:long|wide|broad)\b|\bwide\b|\bbroad\b|\bdurations?\b", joined):
-        measurements = ["p_ms" if m == "p_wave_share" else m for m in measurements]
+    if measurements == ["p_wave_share"] and _LONG_P.search(joined):
+        measurements = ["p_ms"]
     if "LNGQT" in codes or (
         LONG.search(joined) and {"qt_ms", "qtc_ms"} & set(measurements) and not re.search(r"\bhow long\b", joined)
     ):

@@ -15,8 +15,8 @@ Which promise holds for a statement is kept with it: "alone" where its own cases
 absence holds the statements with too few cases for an order statistic of their own, on the scale of the share of recordings
 that look less like the statement. Below ``MIN_CASES`` true cases absence is never said: the statement is "not assessed".
 
-With fewer than twelve leads the same is done on what the network says of those leads, over the statements that they can
-bear out at all (``assistant.visible``); the others are neither stated nor excluded, on the basis "leads".
+With fewer than twelve leads the same is done on what network and measurements say of those leads, over the statements that
+they can bear out at all (``assistant.visible``); the others are neither stated nor excluded, on the basis "leads".
 """
 
 from __future__ import annotations

@@ -176,7 +176,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
         r"|\bdie\b|\bdeath\b|\bfatal\b|\blethal\b|\blife threatening\b|\b(?:risks?|chances?|odds|danger) (?:of|for|to"
         r"|that|factors?|score|stratif\w+|profile)\b"
         r"|\b(?:high|low|at|his|her|the) risk\b|\bhow risky\b|\bscore2?\b|\bcha ?2?ds ?2?\w*|\bcha2ds2\b|\bhas ?bled\b"
-        r"|\bgrace\b|\btimi\b|\bframingham (?:risk|score|study|heart|index|points?)\b|\bheart score\b"
+        r"|\bgrace\b|\btimi\b|^(?!.*\b(?:qtc?|hodges|fridericia|bazett|corrected|formula)\b).*\bframingham\b|\bheart score\b"
         r"|\b(?:will|does|could|would) (?:the |this )?\w+ (?:come back|recur|progress|go away|resolve by itself|get worse"
         r"|worsen)\b|\boutlook\b|\boutcome\b"
         r"|\bhow (?:likely|probable) (?:is|are|it is) (?:he|she|the patient|they|it that (?:he|she))\b.*\b(?:to|arrests?"
@@ -236,7 +236,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
         r"|\bdextrocardia\b|\bs1 ?q3\w*|\bepsilon\b|\bosborn\b|\bj waves?\b|\bu waves?\b"
         r"|\bwellens\b|\bde winter\b|\bsgarbossa\b|\barvc\b|\bhocm\b|\bhcm\b|\bcardiomyopath\w+|\bjunctional\b"
         r"|\bidioventricular\b|\bectopic atrial\b|\bwandering\b(?! baseline)|\bmultifocal\b|\balternans\b"
-        r"|\bsick sinus\b|\bsinus (?:arrest|pause|node dys\w+)\b|\bsino ?atrial\b|\bsa (?:exit )?block\b"
+        r"|\bsick sinus\b|\bsinus (?:arrest|node dys\w+)\b|\bsino ?atrial\b|\bsa (?:exit )?block\b"
         r"|\bescape (?:beats?|rhythm)\b|\bshort qt\b|\bbi ?fascicular\b|\btri ?fascicular\b|\blate potentials?\b"
         r"|\b(?:pacemaker|pacing) (?:malfunction|failure|capture)\b|\bfailure to (?:capture|sense)\b|\bhypothermi\w+"
         r"|\btakotsubo\b|\bspodick\b|\br on t\b|\blown?[ -]ganong\b|\bfragmented\b|\bcatecholaminergic\b|\bcpvt\b",

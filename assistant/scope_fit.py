@@ -191,7 +191,8 @@ def rows(*, seed: int = 0, without: Sequence[str] = (), path: Path = SENTENCES) 
 def fit(x: Floats, labels: Sequence[str], *, seed: int = 0, hidden: int = 160, epochs: int = 24) -> ScopeModel:
     """Weights from features (n, FEATURES) and classes; scope classes weigh alike whatever their number of sentences.
 
-    ``hidden``: with topics and wordings left out, 160 units decline 92.5 % (10.7 % in scope), 64 92.1 % (12.5 %), 384 no more.
+    ``hidden``: on 27,720 sentences, topics and wordings left out, 160 units decline 92.5 % (10.7 % in scope), 64 92.1 %
+    (12.5 %), 384 no more.
     """
     import torch
 

@@ -417,7 +417,8 @@ MORE_SYNONYMS: dict[str, tuple[str, ...]] = {
         "how many premature atrial complexes", "how many atrial extrasystoles", "number of atrial extrasystoles",
         "how many premature atrial beats", "number of premature atrial beats", "how many atrial ectopics",
     ),
-    "pauses_2s_n": ("pauses of 2 s and more", "pauses", "pause", "number of pauses", "sinus pauses", "how many pauses"),
+    "pauses_2s_n": ("pauses of 2 s and more", "pauses", "pause", "number of pauses", "sinus pauses", "sinus pause",
+                     "how many pauses"),
     "pauses_3s_n": ("pauses of 3 s and more", "three second pause", "3 second pause", "pauses over 3 seconds", "3 s pause",
                     "pause over 3 seconds", "pause of 3 seconds", "pauses of 3 seconds"),
 }  # fmt: skip
@@ -446,7 +447,7 @@ UNASSESSED: dict[str, tuple[str, ...]] = {
     "junctional rhythm": ("nodal rhythm", "junctional escape rhythm", "idioventricular rhythm", "escape rhythm",
                           "AV nodal rhythm",
                           "ectopic atrial rhythm", "wandering pacemaker", "sick sinus syndrome", "sinus arrest", "SA block",
-                          "sinoatrial block", "sinus pause", "asystole"),
+                          "sinoatrial block", "asystole"),
     "lead reversal": ("lead misplacement", "swapped leads", "reversed leads", "arm lead reversal", "electrode swap",
                       "dextrocardia"),
     "U waves": ("U wave", "epsilon wave", "Osborn wave", "fragmented QRS"),

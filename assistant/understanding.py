@@ -29,6 +29,7 @@ from assistant.question import (
     UNCLEAR_BELOW,
     content_of,
     declined_as,
+    parted,
     typed_by_rules,
     understand_by_rules,
 )
@@ -185,13 +186,15 @@ def _by_judgement(asked: Question, judged: Judgement, recordings: int) -> Questi
         return Question(asked.text, "unclear", recordings=recordings, confidence=0.3, reason=ASK_BACK)
     codes = ("NORM",) if intent == "normal" else ()
     measurements = INTERVALS if intent == "measurement" else ()
+    values, beside = parted(intent, content.measurements, content.measurements or measurements)
     return Question(
         asked.text,
         intent,
         content.codes or codes,
-        content.measurements or measurements,
+        values,
         2 if intent == "compare" else recordings,
         round(judged.inside * judged.intent_p, 3),
+        beside=beside,
     )
 
 

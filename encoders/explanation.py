@@ -51,7 +51,7 @@ class Explanation:
     stretches that speak most, each with the parts of the beats it falls on. ``by_part``: the same share by part of the beat
     and outside of any, and ``time``: the share of the recording that these parts take, which an indifferent attribution would
     give. Both are empty where no beats could be told. ``measured``: the measurements that moved the probability most, beside what
-    the network saw; empty where it was read from fewer than twelve leads.
+    the network saw; empty where none were given.
     """
 
     attribution: Attribution

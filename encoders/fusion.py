@@ -107,7 +107,7 @@ class Columns:
     @classmethod
     def of(cls, rows: Rows) -> Columns:
         """From the numbers (n, COLUMNS) of the recordings that are learned from; a number that none of them has (a lead that is
-        not in the set) counts as 0, whatever it is."""
+        not in the set) counts as not measured, whatever it is."""
         rows = np.where(np.isnan(rows).all(axis=0), 0.0, rows)
         low, high = np.nanquantile(rows, [0.01, 0.99], axis=0)
         centre = np.nanmedian(rows, axis=0)
@@ -116,6 +116,7 @@ class Columns:
 
     def __call__(self, rows: Rows) -> Rows:
         """(n, COLUMNS) → (n, columns); see the module's docstring for their order."""
+        rows = np.where(self.low == self.high, np.nan, rows)
         known = np.where(np.isnan(rows), self.centre, rows)
         x = (np.clip(known, self.low, self.high) - self.centre) / self.spread
         missing = np.isnan(rows[:, : len(MEASUREMENT_NAMES)]).astype(np.float64)

@@ -92,7 +92,7 @@ def crops(
 def train_encoder(
     data: PtbXl, out: Path, config: TrainConfig, network_config: EncoderConfig, cache: Path | None = None
 ) -> EncoderNetwork:
-    """Trains every tower in turn, with a checkpoint per tower under ``out`` (a working file, never shipped).
+    """Trains every tower in turn, with a checkpoint per tower and cycle under ``out`` (a working file, never shipped).
 
     A killed run goes on from the last finished epoch. Returns the trained network in eval mode.
     """

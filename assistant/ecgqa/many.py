@@ -160,7 +160,7 @@ class Clinical:
 
     def answer(self, ask: Ask, known: Sequence[Reading]) -> dict[str, Any]:
         """The answer to one question, as it is written."""
-        from assistant.answer import bare_answer, more_lines, open_lines, signal_lines
+        from assistant.answer import bare_answer, more_lines, open_lines, signal_lines, value_line
         from assistant.answers import answer
         from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED
         from assistant.filling import fill
@@ -187,9 +187,9 @@ class Clinical:
         ]
         second = evidence[1] if len(evidence) > 1 else None
         bare = bare_answer(asked, evidence[0], second)
-        lines = signal_lines(asked, evidence[0]) or open_lines(asked, evidence[0]) or more_lines(asked, evidence[0])
+        lines = signal_lines(asked, evidence[0]) or open_lines(asked, evidence[0]) or more_lines(asked, evidence[0], second)
         said = [line.text for line in lines] or [fill(s.text, evidence[-1]) for s in answer(evidence[0], asked, None, second)]
-        text = " ".join(said)
+        text = " ".join([*said, *(value_line(evidence[-1], name).text for name in asked.beside)])
         values = list(bare.values)
         if ask.options:
             spelled = {option.strip().lower(): option for option in ask.options}

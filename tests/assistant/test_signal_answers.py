@@ -187,8 +187,9 @@ def test_st_levels_are_told_where_the_statement_was_not_assessed() -> None:
 @pytest.mark.parametrize(
     ("text", "value", "said"),
     [
-        ("Are there pauses?", 0.0, "Pauses of 2 s and more: none in this recording; the longest RR interval is 1040 ms."),
-        ("any pauses over 2 seconds", 2.0, "Pauses of 2 s and more: 2 in this recording; the longest RR interval is 1040 ms."),
+        ("How many pauses?", 0.0, "Pauses of 2 s and more: none in this recording; the longest RR interval is 1040 ms."),
+        ("number of pauses", 2.0, "Pauses of 2 s and more: 2 in this recording; the longest RR interval is 1040 ms."),
+        ("is the T axis normal?", 40.0, "T axis: 40°. No limit was applied to it."),
         ("what is the longest RR interval", None, "Longest RR interval: 1040 ms."),
         ("QTc by Hodges please", 431.0, "QTc after Hodges: 431 ms."),
         ("How many PVCs are there?", 3.0, "Premature ventricular beats by measurement: 3 among 12 beats."),
@@ -205,7 +206,8 @@ def test_values_that_no_statement_speaks_of_can_be_asked_for(text: str, value: f
     named = asked.measurements[0]
     found = {named: value, "rr_max_ms": 1040.0}
     more = tuple(
-        Measurement(n, found.get(n), 12, (), 0.9, "" if found.get(n) is not None else "P waves do not outnumber the beats")
+        Measurement(n, found.get(n), 12, (), 0.9) if found.get(n) is not None
+        else Measurement(n, None, 12, (), 0.0, "P waves do not outnumber the beats")
         for n in MORE_NAMES
     )
     evidence = _evidence()
@@ -221,7 +223,50 @@ def test_every_further_value_has_words_and_is_never_taken_for_one_that_is_genera
     assert set(MORE_SYNONYMS) == set(MORE_NAMES)
     for name, texts in MORE_SYNONYMS.items():
         for text in texts[1:] or texts:  # the first is how it is printed
+            text += " QTc" if text == "Framingham" else ""  # alone it is the risk score
             assert understand_by_rules(f"what is the {text}?").measurements == (name,), text
     for text in ("is the QTc prolonged?", "PVCs?", "what is the heart rate?", "P waves?"):
         assert more_lines(understand_by_rules(text), _evidence()) == ()
-    assert understand_by_rules("Is the Hodges QTc different from before?", recordings=2).measurements == ()
+
+
+def _with(**values: float | None) -> Evidence:
+    more = tuple(Measurement(n, values.get(n), 12, (), 0.9, "R stays smaller than S up to V6" if n == "r_transition" else "")
+                 for n in MORE_NAMES)  # fmt: skip
+    evidence = _evidence(PVC=(ABSENT, 0.01))
+    return replace(evidence, measurements=replace(evidence.measurements, more=more))
+
+
+@pytest.mark.parametrize(("count", "said", "value"), [(0.0, "No: pauses of 2 s", "no"), (2.0, "Yes: pauses of 2 s", "yes")])
+def test_whether_there_are_pauses_is_answered_by_yes_or_no(count: float, said: str, value: str) -> None:
+    asked, evidence = understand_by_rules("Are there any pauses?"), _with(pauses_2s_n=count)
+    assert more_lines(asked, evidence)[0].text.startswith(said) and bare_answer(asked, evidence).values == (value,)
+
+
+def test_that_there_is_no_transition_is_an_answer() -> None:
+    asked, evidence = understand_by_rules("Is there poor R wave progression?"), _with()
+    assert more_lines(asked, evidence)[0].text == "R wave transition: R stays smaller than S up to V6."
+    bare = bare_answer(asked, evidence)
+    assert bare.values == ("R stays smaller than S up to V6",) and not bare.open and bare.confidence == 0.9
+
+
+def test_values_stand_beside_findings_and_before_and_after() -> None:
+    for text in ("are there PVCs or pauses?", "Is there AF with long pauses?", "Is there AF? And pauses?"):
+        asked = understand_by_rules(text)
+        assert asked.intent == "verify" and asked.codes and asked.beside == ("pauses_2s_n",) and asked.measurements == (), text
+    before = understand_by_rules("QTc by Hodges?", recordings=2)
+    for asked in (
+        understand_by_rules("and before?", before, recordings=2),
+        understand_by_rules("Is the Hodges QTc different from before?", recordings=2),
+    ):
+        assert asked.intent == "compare" and asked.measurements == ("qtc_hodges_ms",)
+        said = more_lines(asked, _with(qtc_hodges_ms=431.0), _with(qtc_hodges_ms=470.0))
+        assert [line.text for line in said] == ["QTc after Hodges: 431 ms in the first recording, 470 ms in the second."]
+
+
+def test_a_long_p_wave_is_asked_for_only_where_it_is_the_p_wave() -> None:
+    for text in ("how wide is the P wave", "is the P wave prolonged?", "are the P waves broad"):
+        assert understand_by_rules(text).measurements == ("p_ms",), text
+    for text in ("How wide is the QRS and is there a P wave before every beat?", "Do P waves come before every wide QRS?"):
+        assert "p_ms" not in understand_by_rules(text).measurements, text
+    assert understand_by_rules("Framingham score?").intent == "out_of_scope"
+    assert understand_by_rules("what does pNN50 mean?").intent in ("unclear", "measurement")

@@ -156,7 +156,11 @@ def test_what_is_not_known_counts_as_usual_and_what_is_wild_is_bounded() -> None
     assert (usual[missing] == 1).all() and not np.delete(usual, np.r_[missing]).any()
     lead = row_names().index(f"{LEAD_VALUES[0]} V6")
     rows[:, lead] = np.nan  # a lead that the set has not: whatever is measured there says nothing
-    assert Columns.of(rows)(np.full((1, COLUMNS), 7.0))[0, lead] == 0
+    rows[:, row_names().index("sokolow_lyon_mv")] = np.nan
+    few = Columns.of(rows)
+    seen, unseen = np.full((1, COLUMNS), 7.0), np.full((1, COLUMNS), 7.0)
+    unseen[0, [lead, row_names().index("sokolow_lyon_mv")]] = np.nan
+    assert few(seen)[0, lead] == 0 and np.array_equal(few(seen), few(unseen))
     wild = columns(np.full((1, COLUMNS), 1e12))
     assert np.isfinite(wild).all() and np.abs(wild[0, :COLUMNS]).max() < 10
 
