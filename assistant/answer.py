@@ -13,12 +13,13 @@ from assistant.bare import asked_word, carried, case_counts, counted, normality,
 from assistant.decide import Reason
 from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Evidence
 from assistant.intents import Question
-from assistant.phrasing import View
+from assistant.phrasing import View, both_values, titled
 from assistant.plain_words import clauses, leads_named
 from assistant.report import INTENDED_USE, SCHEMA_VERSION, Line, Referral, who_should_look
 from assistant.serial import compared_findings
-from assistant.synonyms import MEASUREMENT_SYNONYMS, MORE_SYNONYMS
+from assistant.synonyms import MORE_SYNONYMS
 from encoders.compare import CANNOT_JUDGE, RESOLVED
+from encoders.measurements import Measurement
 from encoders.vocabulary import codes_in, statement
 
 __all__ = [
@@ -240,10 +241,8 @@ def more_lines(question: Question, evidence: Evidence, second: Evidence | None =
         return ()
     if question.intent == "compare" and second is not None:
         return tuple(
-            Line(f"{_label(name)}: {evidence.measurements[name].text()} in the first recording, "
-                 f"{second.measurements[name].text()} in the second.", (f"M:{name}",))
-            for name in question.measurements
-        )  # fmt: skip
+            Line(f"{titled(name)}: {both_values(name, evidence, second)}", (f"M:{name}",)) for name in question.measurements
+        )
     lines = [value_line(evidence, name) for name in question.measurements]
     some = counted(evidence, question)
     if some is not None:
@@ -253,18 +252,18 @@ def more_lines(question: Question, evidence: Evidence, second: Evidence | None =
     return tuple(lines)
 
 
-def _label(name: str) -> str:
-    label = (MORE_SYNONYMS.get(name) or MEASUREMENT_SYNONYMS[name])[0]
-    return label if label[1:2].isupper() else label[0].upper() + label[1:]
+def _settled(item: Measurement) -> bool:
+    """Whether it was measured that there is no such value: R that stays below S up to V6 has no transition."""
+    return item.value is None and item.reliability >= LEAST_RELIABLE and bool(item.note)
 
 
 def value_line(evidence: Evidence, name: str) -> Line:
     """One measured value in words, with what limits it."""
     item = evidence.measurements[name]
-    label = _label(name)
+    label = titled(name)
     longest = evidence.measurements["rr_max_ms"]
     ids: tuple[str, ...] = (f"M:{name}",)
-    if item.value is None and item.reliability >= LEAST_RELIABLE and item.note:  # that there is none was measured
+    if _settled(item):
         text = f"{label}: {item.note}."
     elif item.value is None:
         text = f"{label}: not measurable" + (f" ({item.note})." if item.note else ".")
@@ -386,8 +385,8 @@ def _measured(question: Question, evidence: Evidence, told: tuple[str, ...]) -> 
     items = [evidence.measurements[name] for name in question.measurements]
     ids = tuple(f"M:{m.name}" for m in items)
     found = [m for m in items if m.value is not None]
-    settled = [m for m in items if m.value is None and m.reliability >= LEAST_RELIABLE and m.note]
-    if settled and not found:  # R below S up to V6: that there is no transition was measured
+    settled = [m for m in items if _settled(m)]
+    if settled and not found:
         return Bare(tuple(m.note for m in settled), min(m.reliability for m in settled), ids)
     if not found:
         notes = "; ".join(dict.fromkeys(m.note for m in items if m.note))

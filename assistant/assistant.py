@@ -284,16 +284,13 @@ class Assistant:
             return asked, declined
         first, second = about[0].evidence, about[1].evidence if len(about) > 1 else None
         bare = bare_answer(asked, first, second)
-        lines = signal_lines(asked, first) or open_lines(asked, first)
-        written = Written(lines, 0, 0)
+        fixed = signal_lines(asked, first) or open_lines(asked, first)
         # A comparison that is open says so, not "no change": silence in both recordings is no sameness.
-        if not lines and bare.open and (asked.intent == "compare" or CANNOT in bare.values and asked.intent == "measurement"):
-            written = Written((Line(bare.open, bare.ids),), 0, 0)
-        elif not lines:
-            values = more_lines(asked, first, second)
-            written = Written(values, 0, 0) if values else write_answer(
-                self.language, asked, first, [r.tokens for r in about], second
-            )  # fmt: skip
+        if not fixed and bare.open and (asked.intent == "compare" or CANNOT in bare.values and asked.intent == "measurement"):
+            fixed = (Line(bare.open, bare.ids),)
+        fixed = fixed or more_lines(asked, first, second)
+        tokens = [reading.tokens for reading in about]
+        written = Written(fixed, 0, 0) if fixed else write_answer(self.language, asked, first, tokens, second)
         lines = written.lines
         left_out = unassessed(asked, bare, first)
         told = [line for line in lines if "not assessed" in line.text.lower()]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from assistant.evidence import ABSENT
 from encoders.encode import Encoder
-from encoders.fusion import FUSED, FUSED_READINGS, joined
+from encoders.fusion import FUSED, FUSED_READINGS, READ_FROM, joined
 from encoders.leadsets import ALL_LEADS, LEAD_SETS
 from encoders.ptbxl import PtbXl, load_ptbxl
 from encoders.studies import study_lines
@@ -204,7 +204,6 @@ def _lead_set_lines(
 ) -> list[str]:
     """A row per set of leads: macro AUROC with its interval, calibration error, and what would be stated and referred."""
     groups = ("all", "diagnostic", "form", "rhythm", "superclasses")
-    decided_on = {reading: name for name, reading in FUSED_READINGS.items()}
     lines = [f"  {'read from':<25} " + " ".join(f"{group:<22}" for group in groups) + " ECE     referred  stated  precision"]
     for name, row in scored.items():
         cells = []
@@ -214,7 +213,7 @@ def _lead_set_lines(
             cells.append(f"{value['value']:.4f} [{low:.3f}, {high:.3f}]")
         line = f"  {name:<25} " + " ".join(f"{cell:<22}" for cell in cells) + f" {row['calibration_error']['mean']:.4f}"
         # Nothing is decided without measurements.
-        made = full if name == FUSED else decided.get(decided_on.get(name, ""))
+        made = full if name == FUSED else decided.get(READ_FROM.get(name, ""))
         if made is not None:
             right = made["stated"]["precision"]
             told = "none" if right is None else f"{right:.3f}"

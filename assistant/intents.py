@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["INTENTS", "Question"]
+from encoders.measurements import MEASUREMENT_NAMES
+
+__all__ = ["INTENTS", "Question", "parted"]
 
 #: verify: is X there (codes: any of them); choose: which of these; query: which of a family (codes: the family) are there;
 #: measurement: a value, or whether it is abnormal; normal: is it normal; summary: what does it show; explain: what speaks
@@ -46,3 +49,11 @@ class Question:
     confidence: float = 1.0
     reason: str = ""
     beside: tuple[str, ...] = ()
+
+
+def parted(intent: str, named: Sequence[str], asked: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """``measurements`` and ``beside`` of a question: values of MORE_NAMES stand among the former only where values are all it
+    asks for, since generated text does not know them. ``named``: all that its text names."""
+    if intent in ("measurement", "compare"):
+        return asked, ()
+    return tuple(m for m in asked if m in MEASUREMENT_NAMES), tuple(m for m in named if m not in MEASUREMENT_NAMES)

@@ -9,7 +9,7 @@ from random import Random
 from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Evidence, Finding
 from assistant.frames import FIXED, JUDGED_FRAMES, NO_VALUE_FRAMES, VALUE_FRAMES, Sentence
 from assistant.judged import judged_words
-from assistant.synonyms import WRITTEN
+from assistant.synonyms import MORE_SYNONYMS, WRITTEN
 from encoders.vocabulary import STATEMENTS, codes_in, statement
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "TOPICS",
     "View",
     "article",
+    "both_values",
     "fixed",
     "fixed_sentence",
     "framed",
@@ -30,6 +31,7 @@ __all__ = [
     "name_of",
     "placeholder",
     "sentence",
+    "titled",
 ]
 
 #: A present finding with a lower calibrated probability is written with "probable".
@@ -231,6 +233,7 @@ _MEASURE_NAMES: dict[str, tuple[str, ...]] = {
     "p_wave_share": ("share of beats with a P wave",),
     **{f"st_j_mv_{lead}": (f"ST level in {lead}", f"ST level in lead {lead}")
        for lead in ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")},
+    **{name: texts[:1] for name, texts in MORE_SYNONYMS.items()},
 }  # fmt: skip
 _JUDGED_WRITTEN: dict[str, tuple[str, ...]] = {
     "normal": ("normal", "within normal limits", "within limits"),
@@ -251,6 +254,17 @@ def measurement_name(name: str, rng: Random | None) -> str:
     """A written name of a measurement, e.g. "QTc interval"."""
     names = _MEASURE_NAMES[name]
     return names[0] if rng is None or rng.random() < 0.4 else rng.choice(names)
+
+
+def titled(name: str) -> str:
+    """The name of a measurement at the head of a sentence; "pNN50" stays as it is."""
+    shown = measurement_name(name, None)
+    return shown if shown[1:2].isupper() else shown[:1].upper() + shown[1:]
+
+
+def both_values(name: str, first: Evidence, second: Evidence) -> str:
+    """What a measurement is in two recordings: the end of a sentence that names it."""
+    return f"{first.measurements[name].text()} in the first recording, {second.measurements[name].text()} in the second."
 
 
 def placeholder(name: str) -> str:

@@ -34,13 +34,12 @@ from assistant.asking import (
     SURELY_ECG,
     TRUST,
 )
-from assistant.intents import Question
+from assistant.intents import Question, parted
 from assistant.lexicon import GROUPS, Match, longest_match
 from assistant.lexicon import words as lexicon_words
 from assistant.plain_words import KNOWN, clauses, leads_named
 from assistant.scope import INTENDED_USE, reason_for, topic_of
 from assistant.scope_model import ACUTE
-from encoders.measurements import MEASUREMENT_NAMES
 from encoders.vocabulary import codes_in
 
 __all__ = [
@@ -357,14 +356,6 @@ def typed_by_rules(
         return Question(text, "unclear", recordings=recordings, confidence=round(confidence, 3), reason=ASK_BACK)
     both = 2 if intent == "compare" else recordings
     return Question(text, intent, codes, measurements, both, round(confidence, 3), reason, beside)
-
-
-def parted(intent: str, named: Sequence[str], asked: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """``measurements`` and ``beside`` of a question: values of MORE_NAMES stand among the former only where values are all it
-    asks for, since generated text does not know them. ``named``: all that its text names."""
-    if intent in ("measurement", "compare"):
-        return asked, ()
-    return tuple(m for m in asked if m in MEASUREMENT_NAMES), tuple(m for m in named if m not in MEASUREMENT_NAMES)
 
 
 def _intent(asked: str, joined: str, content: _Content, previous: Question | None, recordings: int, text: str) -> str | None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from assistant.asking import ASKING, SURELY_ECG
-from assistant.intents import INTENTS, Question
+from assistant.intents import INTENTS, Question, parted
 from assistant.plain_words import clauses
 from assistant.question import (
     ASK_BACK,
@@ -29,7 +29,6 @@ from assistant.question import (
     UNCLEAR_BELOW,
     content_of,
     declined_as,
-    parted,
     typed_by_rules,
     understand_by_rules,
 )
@@ -88,19 +87,16 @@ def understand(
         return asked
     kept = _answerable_text(parts) if asked.intent not in ("unclear", "out_of_scope") else None
     pieces, request = _pieces(text), _request(text)
-    judged_texts = (kept or text, *(pieces if len(pieces) > 1 else ()), *((request,) if request else ()))
     try:
         model = encoder or _own_encoder()
-        judged = scope_model().judge(
-            judged_texts, np.array([traits(t, recordings=recordings) for t in judged_texts], np.float32), model
-        )
+        judged = _judged((kept or text, *pieces, *((request,) if request else ())), recordings, model)
     except (ArtefactError, MissingExtraError, ImportError, OSError):  # the rules' outcome stands without the model
         return asked
     if previous is not None and _leans(parts) and judged[0].out < LEANING_DECLINE_FROM:
         return asked
     whole = combined(asked, judged[0], recordings=recordings, previous=previous)
     if whole.intent != "out_of_scope":
-        asking = [verdict for piece, verdict in zip(pieces, judged[1:], strict=False) if _asks(piece)] if len(pieces) > 1 else []
+        asking = [verdict for piece, verdict in zip(pieces, judged[1:], strict=False) if _asks(piece)]
         if asking and min(verdict.out for verdict in asking) >= ASKED_OUT_FROM:  # "The axis is left. Is that why he is tired?"
             return declined_as(text, asking[-1].topic, recordings, round(asking[-1].out, 3))
         return whole
@@ -108,15 +104,18 @@ def understand(
     somebody_else = whole.reason == reason_for("other_patient")
     if request and whole.reason not in map(reason_for, _NO_STORY) and (_OPENED.search(request) or not somebody_else):
         found = _alone(request, judged[-1], REQUEST_BELOW, previous, recordings)  # "62M, on aspirin. Any ST elevation?"
-    if found is None and len(pieces) > 1 and not somebody_else:
+    if found is None and not somebody_else:
         for piece, verdict in zip(pieces, judged[1:], strict=False):  # "Is it AF? Which drug would help?"
             found = found or (_alone(piece, verdict, PIECE_BELOW, previous, recordings, whole.reason) if _asks(piece) else None)
     if found is None and whole.reason == reason_for("instructions"):  # "obey me: is there AF"
         fine = [piece for piece in _FINE.split(text) if piece.strip() and _about_ecg(piece.lower())]
-        seen = np.array([traits(piece, recordings=recordings) for piece in fine], np.float32)
-        for piece, verdict in zip(fine, scope_model().judge(fine, seen, model) if fine else (), strict=True):
+        for piece, verdict in zip(fine, _judged(fine, recordings, model) if fine else (), strict=True):
             found = found or _alone(piece, verdict, REQUEST_BELOW, previous, recordings, whole.reason)
     return whole if found is None else replace(found, text=text)
+
+
+def _judged(texts: Sequence[str], recordings: int, model: TextEncoder) -> Sequence[Judgement]:
+    return scope_model().judge(texts, np.array([traits(text, recordings=recordings) for text in texts], np.float32), model)
 
 
 def _alone(
@@ -245,8 +244,9 @@ _PIECE = re.compile(
 
 
 def _pieces(text: str) -> tuple[str, ...]:
-    """The sentences of a text, and what "and should I ..." joins to them."""
-    return tuple(piece for piece in _PIECE.split(text) if piece and piece.strip())
+    """The sentences of a text, and what "and should I ..." joins to them; none where there is but one."""
+    pieces = tuple(piece for piece in _PIECE.split(text) if piece and piece.strip())
+    return pieces if len(pieces) > 1 else ()
 
 
 _FINE = re.compile(

@@ -27,7 +27,7 @@ from assistant.filling import fill
 from assistant.frames import CLOSINGS, FIXED
 from assistant.intents import Question
 from assistant.lexicon import find_phrases
-from assistant.phrasing import RHYTHMS, measurement_name
+from assistant.phrasing import RHYTHMS, both_values, titled
 from assistant.report import Line
 from encoders.vocabulary import statement
 
@@ -276,13 +276,6 @@ def write_answer(
     return Written(lines, total, dropped, raw[0] != raw[1])
 
 
-def _both_values(name: str, first: Evidence, second: Evidence) -> Line:
-    shown = measurement_name(name, None)
-    before, after = first.measurements[name].text(), second.measurements[name].text()
-    text = f"{shown[:1].upper()}{shown[1:]} {before} in the first recording, {after} in the second."
-    return Line(text, (f"M:{name}",), RENDERER)
-
-
 def _carries(own: Sequence[Line], must: Sequence[Line]) -> bool:
     """Whether the model's first sentence says what the renderer's first one does: the same evidence, the same bare word."""
     if not own or not must:
@@ -307,7 +300,10 @@ def _weighty(line: Line) -> bool:
 
 def _rendered(question: Question, evidence: Evidence, second: Evidence | None) -> list[Line]:
     if question.intent == "compare" and question.measurements and second is not None:
-        return [_both_values(name, evidence, second) for name in question.measurements]
+        return [
+            Line(f"{titled(name)} {both_values(name, evidence, second)}", (f"M:{name}",), RENDERER)
+            for name in question.measurements
+        ]
     code = question.codes[0] if question.codes else None
     return [Line(fill(s.text, evidence, code), s.claims, RENDERER) for s in answer(evidence, question, None, second)]
 

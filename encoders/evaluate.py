@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders.calibrate import fit_calibration
-from encoders.fusion import FUSED, FUSED_READINGS
+from encoders.fusion import FUSED, READ_FROM
 from encoders.leadsets import ALL_LEADS, lead_set
 from encoders.metrics import auroc_per_statement, by_superclass, calibration_error, resampled_patients
 from encoders.ptbxl import PtbXl
@@ -89,7 +89,6 @@ def evaluate_encoder(
     """
     by_set = logits if isinstance(logits, Mapping) else {ALL_LEADS: logits}
     top = FUSED if FUSED in by_set else ALL_LEADS
-    bare = {reading: name for name, reading in FUSED_READINGS.items()}
     labels, full = data.labels, by_set[top]
     areas = {name: auroc_per_statement(labels, z) for name, z in by_set.items()}
     errors = {name: calibration_error(labels, cross_calibrate(z, labels, data.patients)) for name, z in by_set.items()}
@@ -106,7 +105,7 @@ def evaluate_encoder(
         "calibration_error": _ece(errors[top]),
         "lead_sets": {
             name: {
-                "leads": list(lead_set(bare.get(name, name)).leads),
+                "leads": list(lead_set(READ_FROM.get(name, name)).leads),
                 "macro_auroc": macro[name],
                 "calibration_error": _ece(errors[name]),
                 "by_group": _by_group(data, by_set[name]),

@@ -37,14 +37,16 @@ if TYPE_CHECKING:
     from encoders.table import MeasuredTable
 
 __all__ = [
-    "COLUMNS", "FUSED", "FUSED_READINGS", "Columns", "Fusion", "Weighed", "joined", "load_fusions", "measured_row", "ptbxl_rows",
-    "row_names", "save_fusions", "silu",
+    "COLUMNS", "FUSED", "FUSED_READINGS", "READ_FROM", "Columns", "Fusion", "Weighed", "joined", "load_fusions", "measured_row",
+    "ptbxl_rows", "row_names", "save_fusions", "silu",
 ]  # fmt: skip
 
 #: Name of this reading beside those of the sets of leads: all twelve leads, with measurements, age and sex.
 FUSED = "12 leads and measurements"
 #: The same of every set of leads, by the set's name.
 FUSED_READINGS = {one.name: FUSED if one.name == ALL_LEADS else f"{one.name} and measurements" for one in LEAD_SETS}
+#: The set of leads that a joined reading was made from.
+READ_FROM = {reading: name for name, reading in FUSED_READINGS.items()}
 WEIGHTS, CARD = "fusion.safetensors", "fusion.json"
 Rows = NDArray[np.float64]
 _WORTH_TELLING = 0.2

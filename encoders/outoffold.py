@@ -114,7 +114,8 @@ def out_of_fold(data: PtbXl, shipped: EncoderNetwork, halves: list[Helper], sign
     report = {"shipped_fold8_auroc": macro_auroc(bridge_labels, ship.logits)}
     for number, helper in enumerate(halves):
         unseen = np.flatnonzero(np.isin(folds, HALVES[1 - number]))
-        there, here = (encode_all(helper.complete, part) for part in (at_bridge, signals[unseen]))
+        away = np.array(signals[unseen])
+        there, here = (encode_all(helper.complete, part) for part in (at_bridge, away))
         width = tokens.shape[-1]
         token_map, token_r2 = _bridge(there.tokens.reshape(-1, width), ship.tokens.reshape(-1, width))
         embedding_map, embedding_r2 = _bridge(there.embeddings, ship.embeddings)
@@ -126,7 +127,7 @@ def out_of_fold(data: PtbXl, shipped: EncoderNetwork, halves: list[Helper], sign
         for name, found in probabilities.items():
             known, logits = there.logits, here.logits
             if name != ALL_LEADS:
-                known, logits = (encode_all(helper.few, masked(part, name)).logits for part in (at_bridge, signals[unseen]))
+                known, logits = (encode_all(helper.few, masked(part, name)).logits for part in (at_bridge, away))
             found[unseen] = fit_calibration(known, bridge_labels, "").apply(logits)
             report[f"half{number}_unseen_auroc {name}"] = macro_auroc(data.labels[unseen], logits)
         report[f"half{number}_token_r2"] = token_r2
