@@ -165,6 +165,16 @@ def out_of_fold_step(places: Places, data: PtbXl, encoder: Encoder) -> dict[str,
     return dict(load_file(file))
 
 
+def unseen_joined(places: Places, data: PtbXl, encoder: Encoder, name: str = ALL_LEADS) -> NDArray[np.float32]:
+    """Scores (n, 71) of folds 1-8 from one set of leads, network and measurements joined, neither fitted on the recording."""
+    from encoders.fusion_fit import FEW_LEADS, SETTINGS, unseen_scores
+    from encoders.outoffold import probabilities_key
+
+    found = out_of_fold_step(places, data, encoder)[probabilities_key(name)]
+    table = measure_table(data, places.run, gate=False, read_from=name)
+    return unseen_scores(data, found, table, SETTINGS if name == ALL_LEADS else FEW_LEADS)
+
+
 def train_library(places: Places, encoder: Encoder) -> None:
     """The built-in case library, folds 1-8 as the shipped encoder sees them, and beside it the map between ECG and text."""
     from encoders.raw import encode_all
@@ -181,8 +191,10 @@ def train_library(places: Places, encoder: Encoder) -> None:
 
 
 def train_decision(places: Places, encoder: Encoder) -> None:
-    """Thresholds for presence, absence and familiarity from fold 9, for every set of leads, joined with measurements."""
+    """Thresholds for presence, absence and familiarity from fold 9, for every set of leads, joined with measurements; of the
+    absence of rare statements from folds 1-8, as networks and joins see them that had not learned from them."""
     from assistant.decide import fit_decision
+    from assistant.risk import rare_cases
     from retrieval.library import CaseLibrary
 
     held = load_ptbxl(places.ptbxl, (CALIBRATION_FOLD,))
@@ -191,7 +203,12 @@ def train_decision(places: Places, encoder: Encoder) -> None:
     distances = {name: np.ravel(library.nearest_distance(raw.embeddings)) for name, raw in read.items()}
     found = scores(places, encoder.fused(), held, read)
     probabilities = {name: encoder.calibration.apply(found[FUSED_READINGS[name]], FUSED_READINGS[name]) for name in read}
-    fit_decision(held.labels, probabilities, held.patients, distances, encoder.hash, places.decision)
+    data = load_ptbxl(places.ptbxl, TRAIN_FOLDS)
+    unseen = {}
+    for name in read:
+        cases = rare_cases(data.labels, unseen_joined(places, data, encoder, name))
+        unseen[name] = (cases, encoder.calibration.curves[FUSED_READINGS[name]].each(cases))
+    fit_decision(held.labels, probabilities, held.patients, distances, encoder.hash, places.decision, unseen=unseen)
 
 
 def train_language(
@@ -204,7 +221,6 @@ def train_language(
     from assistant.language.align import AlignConfig, align
     from assistant.language.base import pretrain
     from assistant.training_set import alignment_set
-    from encoders.fusion_fit import unseen_scores
 
     work = places.run / "language"
     if base is None and not (work / "base.json").exists():
@@ -212,7 +228,7 @@ def train_language(
     data = load_ptbxl(places.ptbxl, TRAIN_FOLDS)
     measured, unseen = measure_table(data, places.run, gate=False), out_of_fold_step(places, data, encoder)
     # The evidence that it learns to put into words is what it will be given: network and measurements together.
-    unseen["probabilities"] = expit(unseen_scores(data, unseen["probabilities"], measured)).astype(np.float32)
+    unseen["probabilities"] = expit(unseen_joined(places, data, encoder)).astype(np.float32)
     examples = alignment_set(data, unseen, measured, places.library, encoder.hash)
     config = AlignConfig(projector_steps=projector_steps, lora_steps=lora_steps, seed=seed)
     # Checkpoints belong to one encoder: with another, a finished run would otherwise be taken up as if it were this one.

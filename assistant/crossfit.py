@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv
 
 from assistant.decide import STATES, Settled, refer_many, settle
-from assistant.risk import fit_risk
+from assistant.risk import NO_CASES, Cases, fit_risk
 from assistant.rules import RULES, Measured
 from encoders.calibrate import fit_calibration
 from encoders.errors import QueryError
@@ -37,6 +37,7 @@ def cross_fit_report(
     seed: int = 0,
     lead_set: str = ALL_LEADS,
     listed: NDArray[np.bool_] | None = None,
+    unseen: Cases = NO_CASES,
 ) -> dict[str, Any]:
     """Referral, stated findings and missed cases, each half judged by what the other half taught; a JSON-like dict.
 
@@ -44,7 +45,8 @@ def cross_fit_report(
     too) or else probabilities that are calibrated already; ``patients`` (n,); ``measured`` with sexes; ``ages`` (n,) in
     years, NaN where unknown; ``usable`` (n,) from the gate; ``distances`` (n,) to the nearest library case; ``lead_set``: name
     of the set of leads that scores, measurements and distances come from; ``listed`` bool (n, 71): statements whose absence
-    similar cases speak against.
+    similar cases speak against; ``unseen``: scores of rare statements' true cases in other recordings (``assistant.risk``), of
+    the kind of ``scores``.
     """
     first = patient_halves(patients, seed)
     if not 0 < first.sum() < len(first):
@@ -64,6 +66,7 @@ def cross_fit_report(
         thresholds = fit_risk(
             labels[fit], p_fit, present_risk=present_risk, absent_risk=absent_risk, critical_risk=critical_risk,
             read_from=lead_set,
+            unseen=unseen if curve is None else curve.curves[ALL_LEADS].each(unseen),
         )  # fmt: skip
         part = Measured(measured.values[show], measured.reliability[show], measured.female[show], measured.sex_known[show])
         settled = settle(p_show, part, thresholds, None if listed is None else listed[show])

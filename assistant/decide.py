@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Conflict, Evidence, Finding
-from assistant.risk import CalibrationSummary, Thresholds, summarise, thresholds_for
+from assistant.risk import NO_CASES, CalibrationSummary, Cases, Thresholds, summarise, thresholds_for
 from assistant.rules import RELIABLE, RULES, Measured, conflicts_of, doubts, fired, tabulate
 from assistant.visible import can_exclude, can_state, lead_reason
 from encoders.errors import ArtefactError, QueryError
@@ -61,7 +61,7 @@ _WIDE_QRS_MS = 120
 #: What the gate says where leads may not be what their names say: chest leads out of order, or more than that.
 _CHEST_FLAG = "precordial_swap_suspected"
 _SWAP_FLAGS = PLACEMENT_FLAGS - {_CHEST_FLAG}
-_FORMAT = 2
+_FORMAT = 3
 _CRITICAL = np.array([s.urgency == "critical" for s in STATEMENTS])
 
 
@@ -182,8 +182,8 @@ def _reason(i: int, p: float, state: str, thresholds: Thresholds) -> str:
         basis = thresholds.present_basis[i]
         return f"calibrated probability {p:.2f}, stated from {thresholds.present[i]:.2f} ({basis} guarantee)"
     if state == ABSENT:
-        basis = thresholds.absent_basis[i]
-        return f"calibrated probability {p:.3f}, absent below {thresholds.absent[i]:.3f} ({basis} guarantee)"
+        basis = "other patients'" if thresholds.absent_basis[i] == "out of fold" else thresholds.absent_basis[i]
+        return f"calibrated probability {p:.4f}, absent below {thresholds.absent[i]:.4f} ({basis} guarantee)"
     if state == NOT_ASSESSED:
         return f"only {thresholds.cases[i]} known cases to calibrate on"
     if "leads" in (thresholds.present_basis[i], thresholds.absent_basis[i]):
@@ -345,10 +345,14 @@ def _capital(text: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """Calibration recordings as one set of leads shows them: summary, and sorted distances to the nearest library case, (n,)."""
+    """Calibration recordings as one set of leads shows them: summary, and sorted distances to the nearest library case, (n,).
+
+    ``unseen_scores``: of the true cases in ``summary.unseen`` the scores before calibration, for who calibrates anew.
+    """
 
     summary: CalibrationSummary
     distances: NDArray[np.float64]
+    unseen_scores: Cases = NO_CASES
 
 
 @dataclass(frozen=True, eq=False)
@@ -403,9 +407,15 @@ class Decision:
             arrays = load_file(folder / "decision.safetensors")
             known = {
                 one.name: Known(
-                    CalibrationSummary.from_arrays({part: arrays[f"{one.name}/{part}"] for part in ("logits", "labels")}),
+                    CalibrationSummary.from_arrays(
+                        {part: arrays[f"{one.name}/{part}"] for part in ("logits", "labels", "unseen", "unseen_counts")}
+                    ),
                     arrays[f"{one.name}/distances"].astype(np.float64),
-                )
+                    tuple(np.split(
+                        arrays[f"{one.name}/unseen_scores"].astype(np.float64),
+                        np.cumsum(arrays[f"{one.name}/unseen_counts"].astype(int))[:-1],
+                    )),
+                )  # fmt: skip
                 for one in LEAD_SETS
             }
         except FileNotFoundError as error:
@@ -426,24 +436,27 @@ def fit_decision(
     encoder_hash: str,
     out: str | Path | None = None,
     note: dict[str, object] | None = None,
+    unseen: Mapping[str, tuple[Cases, Cases]] | None = None,
 ) -> Decision:
     """Decision from calibration recordings that no training saw; written to the folder ``out`` where given.
 
     ``labels`` uint8 (n, 71), ``probabilities`` (n, 71) calibrated, ``patients`` (n,), ``distances`` (n,) to the nearest
     library case (1 - cosine), none of the same patient. Probabilities and distances by name of the set of leads they were
-    read from, or one array each, read from all twelve (a file that is shipped needs every set). The card written last names
-    the encoder.
+    read from, or one array each, read from all twelve (a file that is shipped needs every set). ``unseen``: scores and calibrated
+    probabilities of rare statements' true cases in other recordings (``assistant.risk``). The card written last names the
+    encoder.
     """
     by_set = probabilities if isinstance(probabilities, Mapping) else {ALL_LEADS: probabilities}
     far = distances if isinstance(distances, Mapping) else {ALL_LEADS: distances}
     known = {}
     for name, p in by_set.items():
-        summary, apart = summarise(labels, p), np.asarray(far[name], np.float64)
+        scored, probable = (unseen or {}).get(name, (NO_CASES, NO_CASES))
+        summary, apart = summarise(labels, p, probable), np.asarray(far[name], np.float64)
         if len(apart) != summary.recordings or not np.isfinite(apart).all():
             raise QueryError(
                 f"There are {len(apart)} distances for {summary.recordings} recordings; one finite value each is needed."
             )
-        known[name] = Known(summary, np.sort(apart))
+        known[name] = Known(summary, np.sort(apart), scored)
     decision = Decision(known, encoder_hash)
     if out is not None:
         from safetensors.numpy import save_file
@@ -452,7 +465,8 @@ def fit_decision(
         folder.mkdir(parents=True, exist_ok=True)
         arrays: dict[str, NDArray[Any]] = {}
         for name, one in known.items():
-            parts = {**one.summary.to_arrays(), "distances": one.distances.astype(np.float32)}
+            told = {"distances": one.distances, "unseen_scores": np.concatenate(one.unseen_scores)}
+            parts = {**one.summary.to_arrays(), **{part: values.astype(np.float32) for part, values in told.items()}}
             arrays |= {f"{name}/{part}": values for part, values in parts.items()}
         save_file(arrays, folder / "decision.safetensors")
         card = {

@@ -48,6 +48,7 @@ def evaluate(
     import tempfile
 
     from assistant.crossfit import cross_fit_report
+    from assistant.decide import Decision
     from assistant.rules import Measured
     from encoders.evaluate import evaluate_encoder
     from encoders.raw import encode_lead_sets
@@ -69,6 +70,7 @@ def evaluate(
     scores = joined(encoder.fused(), data, tables, {name: one.logits for name, one in seen.items()})
     read = _Read(data, raw.embeddings, raw.tokens.astype(np.float32))
     sexes = data.table["sex"].to_numpy(float)
+    known = Decision.load(None, encoder.hash).known
     decisions = {
         name: cross_fit_report(
             data.labels, scores[FUSED_READINGS[name]], data.patients,
@@ -76,6 +78,7 @@ def evaluate(
             logits=True, ages=data.ages, usable=tables[name].usable,
             distances=np.ravel(library.nearest_distance(one.embeddings)), lead_set=name,
             listed=listed if name == ALL_LEADS else None,  # neighbours are heeded on twelve leads alone
+            unseen=known[name].unseen_scores,
         )
         for name, one in seen.items()
     }  # fmt: skip
@@ -95,7 +98,8 @@ def evaluate(
         from assistant.language.model import LanguageModel
         from assistant.training_set import truth_rows
 
-        evidence, tuned = cross_evidence(data, scores[FUSED], table, library.search_batch(raw.embeddings, k=10), say)
+        shown = library.search_batch(raw.embeddings, k=10)
+        evidence, tuned = cross_evidence(data, scores[FUSED], table, shown, say, known[ALL_LEADS].unseen_scores)
         model, plain = LanguageModel.load(None, encoder.hash), LanguageModel.load(None, encoder.hash, adapters=False)
         rows = np.sort(np.random.default_rng(seed).permutation(len(data))[:sample])
         keep = np.zeros(len(data), bool)

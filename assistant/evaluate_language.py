@@ -21,11 +21,12 @@ from assistant.filling import fill
 from assistant.grammar import parse
 from assistant.intents import Question
 from assistant.phrasing import View
-from assistant.risk import fit_risk
+from assistant.risk import NO_CASES, Cases, fit_risk
 from assistant.training_set import evidence_rows
 from assistant.writing import urgency_rank, write_report
 from encoders.calibrate import fit_calibration
 from encoders.evaluate import patient_halves
+from encoders.leadsets import ALL_LEADS
 from encoders.metrics import best_f1_thresholds
 from encoders.ptbxl import PtbXl
 from encoders.table import MeasuredTable
@@ -44,10 +45,11 @@ _CASES = 50
 
 def cross_evidence(
     data: PtbXl, logits: NDArray[np.float32], measured: MeasuredTable, cases: Sequence[tuple[Case, ...]],
-    neighbours: Sequence[tuple[Agreement, ...]] | None = None,
+    neighbours: Sequence[tuple[Agreement, ...]] | None = None, unseen: Cases = NO_CASES,
 ) -> tuple[list[Evidence], NDArray[np.bool_]]:
-    """Evidence of every recording by calibration and thresholds of the other half of the patients, with its similar cases and
-    what neighbours say of it; and, as a baseline, what thresholds tuned there for the best F1 would state, bool (n, 71)."""
+    """Evidence of every recording by calibration and thresholds of the other half of the patients (and ``unseen``, scores of rare
+    statements' true cases elsewhere), with its similar cases and what neighbours say of it; and, as a baseline, what
+    thresholds tuned there for the best F1 would state, bool (n, 71)."""
     first = patient_halves(data.patients)
     evidence: list[Evidence | None] = [None] * len(data)
     tuned = np.zeros(data.labels.shape, bool)
@@ -55,8 +57,9 @@ def cross_evidence(
         curve = fit_calibration(logits[fit], data.labels[fit], "")
         known, seen = curve.apply(logits[fit]), curve.apply(logits[show])
         rows = np.flatnonzero(show).tolist()
+        thresholds = fit_risk(data.labels[fit], known, unseen=curve.curves[ALL_LEADS].each(unseen))
         made = evidence_rows(
-            data.take(show), seen, measured.take(show), fit_risk(data.labels[fit], known), [cases[row] for row in rows],
+            data.take(show), seen, measured.take(show), thresholds, [cases[row] for row in rows],
             None if neighbours is None else [neighbours[row] for row in rows],
         )
         for row, one in zip(rows, made, strict=True):

@@ -13,7 +13,13 @@ Two promises, both for recordings like the calibration ones (DESIGN, rule 3):
 
 Which promise holds for a statement is kept with it: "alone" where its own cases show it, else "pooled". The pool for
 absence holds the statements with too few cases for an order statistic of their own, on the scale of the share of recordings
-that look less like the statement. Below ``MIN_CASES`` true cases absence is never said: the statement is "not assessed".
+that look less like the statement.
+
+Below ``MIN_CASES`` true cases the calibration recordings say nothing of absence. True cases of folds 1-8 stand in, as networks of
+the same kind saw them that had learned from other patients: the order statistic is theirs, "out of fold", alone or pooled. On
+the 38 statements that fold 9 has cases enough of, such thresholds called 5.0 % of 5,837 true cases absent where 5 % are allowed.
+Where too few recordings would fall below the threshold (``USEFUL``), or these cases are too few as well, absence is never said:
+the statement is "not assessed".
 
 With fewer than twelve leads the same is done on what network and measurements say of those leads, over the statements that
 they can bear out at all (``assistant.visible``); the others are neither stated nor excluded, on the basis "leads".
@@ -33,12 +39,23 @@ from encoders.errors import ArtefactError, QueryError
 from encoders.leadsets import ALL_LEADS, lead_set
 from encoders.vocabulary import CODES, STATEMENTS
 
-__all__ = ["CONFIDENCE", "MIN_CASES", "CalibrationSummary", "Thresholds", "fit_risk", "summarise", "thresholds_for"]
+__all__ = [
+    "CONFIDENCE", "MIN_CASES", "NO_CASES", "RARE", "USEFUL", "CalibrationSummary", "Cases", "Thresholds", "fit_risk",
+    "rare_cases", "summarise", "thresholds_for",
+]  # fmt: skip
+
+#: One array per statement: what its true cases got, in rising order; empty for statements that need none.
+Cases = tuple[NDArray[np.float64], ...]
+NO_CASES: Cases = (np.zeros(0),) * len(CODES)
 
 #: Confidence of the bound on the share of wrong findings.
 CONFIDENCE = 0.9
 #: True cases below which a statement is not assessed.
 MIN_CASES = 10
+#: Statements with at most so many true cases in folds 1-8 may need these.
+RARE = 200
+#: Share of the calibration recordings that a threshold "out of fold" must settle as absent to be worth having.
+USEFUL = 0.5
 #: Findings per recording that the first step of the pooled fixed sequence states.
 _START = 0.25
 #: Each step of the fixed sequence states this many more findings than the step before.
@@ -54,8 +71,9 @@ class Thresholds:
 
     ``present``: stated from here up; above 1 where it is never stated. ``absent``: called absent below it; 0 where absence
     is never said. ``alert``: from here up a statement that is not settled counts as one that cannot be judged.
-    ``present_basis`` ("alone", "pooled", "never", "leads"), ``absent_basis`` ("alone", "pooled", "not assessed", "leads") say
-    which promise holds; "leads": the leads read cannot bear it out. ``cases``: true cases behind it. ``present_risk``,
+    ``present_basis`` ("alone", "pooled", "never", "leads"), ``absent_basis`` ("alone", "pooled", "out of fold", "not assessed",
+    "leads") say which promise holds; "leads": the leads read cannot bear it out. ``cases``: true cases among the calibration
+    recordings. ``present_risk``,
     ``absent_risk``, ``critical_risk``: the risks asked for. ``lead_set``: what was read (``encoders.leadsets``).
     """
 
@@ -77,7 +95,8 @@ class Thresholds:
         return (
             f"At most {100 * self.present_risk:g} % of stated findings wrong and at most {100 * self.absent_risk:g} % of true "
             f"cases called absent ({100 * self.critical_risk:g} % for critical statements), for recordings like the "
-            f"{self.recordings} it was calibrated on{read}; pooled over statements where single ones have too few cases."
+            f"{self.recordings} it was calibrated on{read}; pooled over statements where single ones have too few cases, and for "
+            "the absence of rare ones shown on other patients."
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -124,11 +143,13 @@ class CalibrationSummary:
     """All that thresholds for any risk need: per statement, probabilities in falling order with their labels.
 
     ``probabilities`` float64 (n, 71), ``labels`` bool (n, 71), each column sorted on its own, so no recording can be put
-    together again from them. ``recordings`` = n.
+    together again from them. ``recordings`` = n. ``unseen``: calibrated probabilities of rare statements' true cases in
+    other recordings, none of which their networks had learned from.
     """
 
     probabilities: NDArray[np.float64]
     labels: NDArray[np.bool_]
+    unseen: Cases = NO_CASES
 
     @property
     def recordings(self) -> int:
@@ -136,28 +157,52 @@ class CalibrationSummary:
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Quantised for a file: logits as uint16 over ±12 (steps of 0.0004) and labels as bits."""
-        p = np.clip(self.probabilities, 1e-9, 1 - 1e-9)
-        logits = np.clip(np.log(p / (1 - p)), -_LOGIT_SPAN, _LOGIT_SPAN)
-        quantised = np.round((logits + _LOGIT_SPAN) / (2 * _LOGIT_SPAN) * 65535).astype(np.uint16)
         # Files hold C order; the transposes are copied into it.
-        return {"logits": np.ascontiguousarray(quantised.T), "labels": np.ascontiguousarray(np.packbits(self.labels.T, axis=1))}
+        return {
+            "logits": np.ascontiguousarray(_quantised(self.probabilities).T),
+            "labels": np.ascontiguousarray(np.packbits(self.labels.T, axis=1)),
+            "unseen": _quantised(np.concatenate(self.unseen)),
+            "unseen_counts": np.array([len(one) for one in self.unseen], np.uint16),
+        }
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> CalibrationSummary:
-        logits = arrays["logits"].T.astype(np.float64) / 65535 * 2 * _LOGIT_SPAN - _LOGIT_SPAN
-        labels = np.unpackbits(arrays["labels"], axis=1, count=len(logits)).T.astype(bool)
-        return cls(1 / (1 + np.exp(-logits)), labels)
+        p = _restored(arrays["logits"].T)
+        labels = np.unpackbits(arrays["labels"], axis=1, count=len(p)).T.astype(bool)
+        parts = np.split(_restored(arrays["unseen"]), np.cumsum(arrays["unseen_counts"].astype(int))[:-1])
+        return cls(p, labels, tuple(parts))
 
 
-def summarise(labels: NDArray[np.uint8], probabilities: NDArray[np.floating]) -> CalibrationSummary:
-    """Sorts each statement's column; labels (n, 71) and calibrated probabilities (n, 71) of calibration recordings."""
+def _quantised(probabilities: NDArray[np.float64]) -> NDArray[np.uint16]:
+    p = np.clip(probabilities, 1e-9, 1 - 1e-9)
+    logits = np.clip(np.log(p / (1 - p)), -_LOGIT_SPAN, _LOGIT_SPAN)
+    return np.asarray(np.round((logits + _LOGIT_SPAN) / (2 * _LOGIT_SPAN) * 65535).astype(np.uint16))
+
+
+def _restored(quantised: NDArray[np.uint16]) -> NDArray[np.float64]:
+    logits = quantised.astype(np.float64) / 65535 * 2 * _LOGIT_SPAN - _LOGIT_SPAN
+    return np.asarray(1 / (1 + np.exp(-logits)))
+
+
+def rare_cases(labels: NDArray[np.uint8], values: NDArray[np.floating]) -> Cases:
+    """Of labels (n, 71) and values (n, 71): what the true cases of statements with at most RARE of them got."""
+    true = labels > 0
+    few = true.sum(axis=0) <= RARE
+    return tuple(np.sort(np.asarray(values[true[:, c], c], np.float64)) if few[c] else np.zeros(0) for c in range(len(CODES)))
+
+
+def summarise(
+    labels: NDArray[np.uint8], probabilities: NDArray[np.floating], unseen: Cases = NO_CASES
+) -> CalibrationSummary:
+    """Sorts each statement's column; labels (n, 71) and calibrated probabilities (n, 71) of calibration recordings; ``unseen``:
+    probabilities of true cases elsewhere."""
     if labels.shape != probabilities.shape or labels.ndim != 2 or labels.shape[1] != len(CODES):
         raise QueryError(
             f"Labels are {labels.shape} and probabilities {probabilities.shape}; both must be (recordings, {len(CODES)})."
         )
     order = np.argsort(-probabilities, axis=0, kind="stable")
     sorted_p = np.take_along_axis(np.asarray(probabilities, np.float64), order, 0)
-    return CalibrationSummary(sorted_p, np.take_along_axis(labels > 0, order, 0))
+    return CalibrationSummary(sorted_p, np.take_along_axis(labels > 0, order, 0), unseen)
 
 
 def fit_risk(
@@ -169,13 +214,14 @@ def fit_risk(
     critical_risk: float = 0.02,
     min_cases: int = MIN_CASES,
     read_from: str = ALL_LEADS,
+    unseen: Cases = NO_CASES,
 ) -> Thresholds:
     """Thresholds from calibration recordings: labels (n, 71) and calibrated probabilities (n, 71); risks in (0, 0.5].
 
-    ``read_from``: name of the set of leads that the probabilities come from.
+    ``read_from``: name of the set of leads that the probabilities come from; ``unseen``: see ``CalibrationSummary``.
     """
     return thresholds_for(
-        summarise(labels, probabilities),
+        summarise(labels, probabilities, unseen),
         present_risk=present_risk, absent_risk=absent_risk, critical_risk=critical_risk, min_cases=min_cases,
         read_from=read_from,
     )  # fmt: skip
@@ -280,4 +326,26 @@ def _absent(
         for s in pool:
             row = min(n - 1, int(round((1 - below[k - 1]) * n)) - 1)
             threshold[s], basis[s] = p_NS[row, s], "pooled"
+    for s, value in _out_of_fold(summary, risks, [s for s, word in enumerate(basis) if word == "not assessed"]).items():
+        if (p_NS[:, s] < value).mean() >= USEFUL:
+            threshold[s], basis[s] = value, "out of fold"
     return threshold, tuple(basis)
+
+
+def _out_of_fold(summary: CalibrationSummary, risks: NDArray[np.float64], wanted: list[int]) -> dict[int, float]:
+    """Thresholds of absence from true cases elsewhere: of the statement's own where they suffice, else pooled by risk."""
+    p_NS, n = summary.probabilities, summary.recordings
+    found: dict[int, float] = {}
+    for s in wanted:
+        k = int(np.floor(risks[s] * (len(summary.unseen[s]) + 1)))
+        if k >= 1:
+            found[s] = float(summary.unseen[s][k - 1])
+    for risk in np.unique(risks[wanted]):
+        pool = [s for s in wanted if s not in found and len(summary.unseen[s]) >= MIN_CASES and risks[s] == risk]
+        # Share of calibration recordings that look less like the statement than each true case does.
+        below = np.sort(np.concatenate([(p_NS[:, [s]] < summary.unseen[s]).mean(axis=0) for s in pool])) if pool else np.zeros(0)
+        k = int(np.floor(risk * (len(below) + 1)))
+        if k >= 1:
+            row = min(n - 1, max(0, int(np.ceil((1 - below[k - 1]) * n))))
+            found |= {s: float(p_NS[row, s]) for s in pool}
+    return found

@@ -40,6 +40,11 @@ class Curves:
         """Calibrated probabilities, same shape as the logits (..., 71)."""
         return (1 / (1 + np.exp(-(logits * self.slope + self.offset)))).astype(np.float32)
 
+    def each(self, logits: Sequence[NDArray[np.floating]]) -> tuple[NDArray[np.float64], ...]:
+        """The same of one array of logits per statement."""
+        curves = zip(logits, self.slope, self.offset, strict=True)
+        return tuple(np.asarray(1 / (1 + np.exp(-(z * a + b))), np.float64) for z, a, b in curves)
+
 
 @dataclass(frozen=True, eq=False)
 class Calibration:

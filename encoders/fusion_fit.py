@@ -154,9 +154,11 @@ def cross_fused(
     return out
 
 
-def unseen_scores(data: PtbXl, probabilities: NDArray[np.floating], table: MeasuredTable) -> NDArray[np.float32]:
+def unseen_scores(
+    data: PtbXl, probabilities: NDArray[np.floating], table: MeasuredTable, settings: Settings = SETTINGS
+) -> NDArray[np.float32]:
     """``cross_fused`` of a set, from probabilities of networks that had not seen its recordings, and their measurements."""
-    return cross_fused(log_odds(probabilities), ptbxl_rows(data, table), data.labels, data.folds)
+    return cross_fused(log_odds(probabilities), ptbxl_rows(data, table), data.labels, data.folds, settings)
 
 
 def left_out_table(

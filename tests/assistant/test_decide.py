@@ -23,7 +23,7 @@ from assistant.decide import (
     states,
 )
 from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Evidence
-from assistant.risk import Thresholds
+from assistant.risk import Thresholds, rare_cases
 from assistant.rules import Measured
 from encoders.ecg import STANDARD_LEADS
 from encoders.errors import ArtefactError, QueryError
@@ -271,8 +271,15 @@ def test_decision_is_written_read_and_bound_to_its_encoder(tmp_path: Path) -> No
     labels, p, patients, distances = _calibration()
     sets = [one.name for one in LEAD_SETS]
     by_set = dict.fromkeys(sets, p), patients, dict.fromkeys(sets, distances)
-    made = fit_decision(labels, *by_set, "a" * 64, tmp_path, {"data": "made up"})
+    cases = rare_cases(labels, p)
+    made = fit_decision(
+        labels, *by_set, "a" * 64, tmp_path, {"data": "made up"}, dict.fromkeys(sets, (tuple(-one[::-1] for one in cases), cases))
+    )
     read = Decision.load(tmp_path, "a" * 64)
+    kept = read.known["limb"]
+    assert any(len(one) for one in cases) and len(kept.unseen_scores) == len(kept.summary.unseen) == N
+    for one, scores, probabilities in zip(cases, kept.unseen_scores, kept.summary.unseen, strict=True):
+        assert np.allclose(scores, -one[::-1], atol=1e-5) and np.allclose(probabilities, one, atol=1e-3)
     one, two = made.thresholds(present_risk=0.1), read.thresholds(present_risk=0.1)
     assert one.absent_basis == two.absent_basis and one.present_basis == two.present_basis
     assert np.allclose(one.present, two.present, atol=1e-3) and np.allclose(one.absent, two.absent, atol=1e-3)

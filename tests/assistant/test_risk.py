@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from assistant.risk import MIN_CASES, CalibrationSummary, Thresholds, fit_risk, summarise, thresholds_for
+from assistant.risk import (
+    MIN_CASES,
+    RARE,
+    USEFUL,
+    CalibrationSummary,
+    Thresholds,
+    fit_risk,
+    rare_cases,
+    summarise,
+    thresholds_for,
+)  # fmt: skip
 from encoders.errors import ArtefactError, QueryError
 from encoders.vocabulary import CODES, STATEMENTS
 
@@ -149,3 +159,55 @@ def test_summary_holds_no_recording_as_a_whole() -> None:
 def test_shapes_must_fit() -> None:
     with pytest.raises(QueryError, match="71"):
         summarise(np.zeros((5, 70), np.uint8), np.zeros((5, 70), np.float32))
+
+
+RARELY = np.r_[np.full(10, 0.3), np.full(30, 0.08), np.full(N - 40, 0.004)]
+
+
+def test_the_absence_of_rare_statements_is_promised_from_cases_elsewhere() -> None:
+    missed = cases = settled = 0
+    for seed in range(4):
+        labels, p = calibrated(1200, seed, RARELY)
+        unseen = rare_cases(*calibrated(20_000, 50 + seed, RARELY))
+        plain, more = fit_risk(labels, p), fit_risk(labels, p, unseen=unseen)
+        rare = [i for i, basis in enumerate(more.absent_basis) if basis == "out of fold"]
+        assert rare and all(plain.absent_basis[i] == "not assessed" and labels[:, i].sum() < MIN_CASES for i in rare)
+        others = [i for i in range(N) if i not in rare]
+        assert np.array_equal(plain.absent[others], more.absent[others]) and np.array_equal(plain.present, more.present)
+        fresh_labels, fresh = calibrated(20_000, 90 + seed, RARELY)
+        true = fresh_labels[:, rare] > 0
+        missed += int((true & (fresh[:, rare] < more.absent[rare])).sum())
+        cases += int(true.sum())
+        settled += float((fresh[:, rare] < more.absent[rare]).mean())
+    assert cases > 500 and missed <= 0.06 * cases
+    assert settled / 4 >= USEFUL
+
+
+def test_a_threshold_that_would_settle_little_is_not_used() -> None:
+    labels, p = calibrated(1200, 0, RARELY)
+    rare = next(i for i in range(40, N) if 0 < labels[:, i].sum() < MIN_CASES and STATEMENTS[i].urgency != "critical")
+    low, high = np.quantile(p[:, rare], [0.3, 0.7])
+    for value, basis in ((low, "not assessed"), (high, "out of fold")):
+        unseen = tuple(np.full(40, value) if i == rare else np.zeros(0) for i in range(N))
+        assert fit_risk(labels, p, unseen=unseen).absent_basis[rare] == basis
+    few = tuple(np.full(MIN_CASES - 1, high) if i == rare else np.zeros(0) for i in range(N))
+    assert fit_risk(labels, p, unseen=few).absent_basis[rare] == "not assessed"
+
+
+def test_rare_statements_with_too_few_cases_elsewhere_share_them() -> None:
+    labels, p = calibrated(1200, 0, RARELY)
+    pool = [i for i in range(40, N) if labels[:, i].sum() < MIN_CASES and STATEMENTS[i].urgency != "critical"][:3]
+    unseen = tuple(np.quantile(p[:, i], np.linspace(0.7, 0.99, 12)) if i in pool else np.zeros(0) for i in range(N))
+    found = fit_risk(labels, p, unseen=unseen)
+    assert all(found.absent_basis[i] == "out of fold" for i in pool)
+    below = [(p[:, i] < found.absent[i]).mean() for i in pool]
+    assert max(below) - min(below) < 0.02 and max(below) <= 0.72  # one cut for all, on the scale of shares
+
+
+def test_unseen_cases_come_back_from_their_file() -> None:
+    labels, p = calibrated(300, 2, RATES)
+    unseen = rare_cases(*calibrated(600, 3, RATES))
+    assert [len(one) > 0 for one in unseen] == [0 < count <= RARE for count in calibrated(600, 3, RATES)[0].sum(axis=0)]
+    again = CalibrationSummary.from_arrays(summarise(labels, p, unseen).to_arrays()).unseen
+    assert all(len(a) == len(b) and np.allclose(a, b, atol=1e-4) for a, b in zip(unseen, again, strict=True))
+    assert all((np.diff(one) >= 0).all() for one in unseen)

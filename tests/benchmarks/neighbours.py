@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
-from assistant.decide import settle
+from assistant.decide import Decision, settle
 from assistant.risk import fit_risk
 from assistant.rules import Measured
 from encoders.calibrate import fit_calibration
@@ -79,9 +79,10 @@ def doubt(
     measured = Measured(table.values.astype(float), table.reliability.astype(float), sexes == 1, ~np.isnan(sexes))
     states = np.zeros(data.labels.shape, np.int8)
     first = patient_halves(data.patients)
+    unseen = Decision.load(None, fusions[ALL_LEADS].encoder_hash).known[ALL_LEADS].unseen_scores
     for fit, show in ((first, ~first), (~first, first)):
         curve = fit_calibration(scores[fit], data.labels[fit], "")
-        thresholds = fit_risk(data.labels[fit], curve.apply(scores[fit]), read_from=ALL_LEADS)
+        thresholds = fit_risk(data.labels[fit], curve.apply(scores[fit]), unseen=curve.curves[ALL_LEADS].each(unseen))
         part = Measured(measured.values[show], measured.reliability[show], measured.female[show], measured.sex_known[show])
         states[show] = settle(curve.apply(scores[show]), part, thresholds).states
     rows: dict[str, list[tuple[bool, bool, float, bool]]] = {"present": [], "absent": []}
