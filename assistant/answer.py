@@ -10,12 +10,13 @@ from typing import Any
 
 from assistant.asking import LEFT_OPEN
 from assistant.bare import asked_word, carried, case_counts, counted, normality, query_codes, values
-from assistant.decide import Reason
+from assistant.decide import SWAPPED, Reason
 from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Evidence
 from assistant.intents import Question
 from assistant.phrasing import View, both_values, titled
 from assistant.plain_words import clauses, leads_named
 from assistant.report import INTENDED_USE, SCHEMA_VERSION, Line, Referral, who_should_look
+from assistant.scope import person_for
 from assistant.serial import compared_findings
 from assistant.synonyms import MORE_SYNONYMS
 from encoders.compare import CANNOT_JUDGE, RESOLVED
@@ -23,8 +24,9 @@ from encoders.measurements import Measurement
 from encoders.vocabulary import codes_in, statement
 
 __all__ = [
-    "Answer", "Bare", "bare_answer", "declined_before", "masked_lines", "more_lines", "open_lines", "signal_lines",
-    "st_lines", "unassessed", "value_line", "weigh",
+    "CANNOT", "Answer", "Bare", "asked_codes", "bare_answer", "declined_before", "more_lines", "open_lines", "preceded",
+    "signal_lines",
+    "value_line", "weigh",
 ]  # fmt: skip
 
 CANNOT = "cannot be judged"
@@ -34,9 +36,7 @@ LEAST_RELIABLE = 0.3
 _ON_FINDINGS = ("verify", "choose", "query", "normal", "summary", "explain", "certainty", "compare")
 
 
-_INFARCTION = frozenset(codes_in("MI"))
-_ST_LEADS = 10  # measured leads from which "no two contiguous ones" may be said
-_HIDING = ("CLBBB", "PACE", "WPW")
+_RHYTHM = frozenset(codes_in("rhythm"))
 _FAULT = re.compile(
     r"\bnois|\bart[ei]fact|\bdistrust|\bunreliable|\bunreadable|\bunusable|\binterfer|\bdisturb|\bspoil|\btoo short\b|\bloose"
     r"|\b(?:bad|wrong|off|flat|lost|missing|swap\w*|revers\w*|mix\w*|misplac\w*|limit\w*|move[ds]?|movement|shaky|hz)\b"
@@ -45,6 +45,7 @@ _FAULT = re.compile(
 _WHICH_LEADS = re.compile(r"\b(?:which|what|any|list|name)\b(?: of the)? (?:\w+ )?(?:leads?|channels?|electrodes?)\b")
 _PLACING = re.compile(
     r"\bplac(?:ed|ement|es?)\b|\battached\b|\bposition|\bswap\w*|\brevers\w*|\bmisplac\w*|\bmix\w*|\bright way round\b|\bput on\b"
+    r"|\b(?:electrodes?|leads?|cables?) (?:\w+ )?(?:right|ok|okay|fine|correct(?:ly)?|in order|where they should)\b"
 )
 _DIRECTED = ("sokolow", "cornell", "st_", "r_transition")
 _OPEN_QUESTION = re.compile(r"\W*(?:which|what|how|where|why|name|list)\b")
@@ -115,17 +116,29 @@ def declined_before(question: Question, reasons: Sequence[Reason]) -> Referral |
     if question.intent in ("out_of_scope", "unclear"):
         kind = "out of scope" if question.intent == "out_of_scope" else "unclear"
         said = question.reason or "The question was not understood; please name a finding or a measurement."
-        who = "the treating physician" if kind == "out of scope" else "the person asking, to ask again"
+        who = person_for(question.reason) if kind == "out of scope" else "the person asking, to ask again"
         return Referral((Reason(kind, said),), who, text=said, sentences=(Line(said),))
     # Rate and intervals hold whatever the leads are called; axis, voltages and ST levels do not.
     directed = any(name.startswith(_DIRECTED) or name.endswith("axis_deg") for name in question.measurements)
-    timing = question.intent in ("measurement", "cases") and not directed
+    values = question.intent in ("measurement", "cases") or question.intent == "compare" and bool(question.measurements)
+    timing = values and not directed
     barring = {"unusable"} if timing else {"unusable", "unfamiliar", "intended use"}
     stop = [r for r in reasons if r.kind in barring] if question.intent in (*_ON_FINDINGS, "measurement", "cases") else []
+    if question.codes and set(question.codes) <= _RHYTHM:  # which holds whatever the limb leads are called
+        stop = [r for r in stop if r.text != SWAPPED]
     if not stop:
         return None
     text = " ".join(dict.fromkeys(r.text for r in stop))
     return Referral(tuple(stop), who_should_look(stop), text=text, values=(CANNOT,), ids=("Q",), sentences=(Line(text, ("Q",)),))
+
+
+def preceded(declined: Referral, lines: Sequence[Line]) -> Referral:
+    """The same referral with these lines before its own."""
+    if not lines:
+        return declined
+    text = " ".join((*(line.text for line in lines), declined.text))
+    ids = tuple(dict.fromkeys((*(i for line in lines for i in line.evidence), *declined.ids)))
+    return replace(declined, text=text, ids=ids, sentences=(*lines, *declined.sentences))
 
 
 def bare_answer(question: Question, evidence: Evidence, second: Evidence | None = None) -> Bare:
@@ -227,10 +240,10 @@ def _p_waves(question: Question, evidence: Evidence) -> tuple[Line, ...]:
     if share is None or not evidence.quality.usable:
         return ()
     every, few = share >= 0.95, share < 0.05
-    where = "before every beat" if share == 1 else "before no beat" if share == 0 else f"before {share:.0%} of the beats"
+    where = "before every beat" if share == 1 else f"before {share:.0%} of the beats"
     bare = "Yes" if every else "No" if few else "Not before every beat"
-    found = f"P wave was found {where.replace('%', ' %')}."
-    text = f"A {found}" if _OPEN_QUESTION.match(question.text.lower()) else f"{bare}: a {found}"
+    found = "no P wave was found before any beat." if share == 0 else f"a P wave was found {where.replace('%', ' %')}."
+    text = f"{found[0].upper()}{found[1:]}" if _OPEN_QUESTION.match(question.text.lower()) else f"{bare}: {found}"
     return (Line(text, ("M:p_wave_share",)),)
 
 
@@ -288,46 +301,6 @@ def _leads(names: Sequence[str]) -> str:
     return f"{'leads' if len(names) > 1 else 'lead'} {shown}"
 
 
-def masked_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
-    """That a stated conduction hides infarction, behind an answer that states none; empty where it does not.
-
-    Left bundle branch block, ventricular pacing and pre-excitation change the initial QRS, so that the patterns of infarction
-    cannot be relied on (Thygesen et al. 2018, Fourth Universal Definition, on conduction disturbances and pacing; recalled
-    without the text at hand).
-    """
-    asked = question.intent in ("verify", "choose", "explain", "certainty") and _INFARCTION.intersection(question.codes)
-    hiding = [f for f in evidence.in_state(PRESENT) if f.code in _HIDING]
-    if not asked or not hiding or any(f.code in _INFARCTION for f in evidence.in_state(PRESENT)):
-        return ()
-    name = statement(hiding[0].code).name
-    return (Line(f"{name[:1].upper()}{name[1:]} hides infarction, so that its absence says little here.", (hiding[0].id,)),)
-
-
-def st_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
-    """What the measured ST levels say where ST elevation is asked for and the statement of it is neither present nor absent.
-
-    Only where every measured lead lies below its limit (``encoders.criteria``, Fourth Universal Definition); what meets one is
-    told as critical anyway. Empty otherwise.
-    """
-    from encoders.criteria import judge
-
-    asked = "STE_" in question.codes and question.intent in ("verify", "certainty", "explain")
-    state = next((f.state for f in evidence.findings if f.code == "STE_"), PRESENT)
-    if not asked or state not in (UNDETERMINED, NOT_ASSESSED) or not evidence.quality.usable:
-        return ()
-    levels = {m.name: m for m in evidence.measurements.items if m.name.startswith("st_j_mv_") and m.value is not None}
-    found = judge(evidence.measurements, age_years=evidence.age_years, sex=evidence.sex)
-    if len(levels) < _ST_LEADS or any(j.criterion_id.startswith(("st_elevation", "secondary_st")) for j in found):
-        return ()
-    levels.pop("st_j_mv_aVR", None)  # no limit holds for aVR
-    top = max(levels.values(), key=lambda m: m.value or 0.0)
-    text = (
-        f"By measurement no two contiguous leads meet the limits of ST elevation; the J point lies highest in "
-        f"{top.name.removeprefix('st_j_mv_')}, at {top.text()}. That does not rule out an acute infarction."
-    )
-    return (Line(text, (f"M:{top.name}",)),)
-
-
 def open_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
     """What was not assessed and what cannot be judged, where just this is asked; empty for any other question."""
     if question.intent != "query" or question.codes or not LEFT_OPEN.search(" ".join(c for c, _ in clauses(question.text))):
@@ -341,7 +314,7 @@ def open_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
 
 def _states(question: Question, evidence: Evidence, told: tuple[str, ...]) -> Bare:
     view = View.of(evidence)
-    codes = _asked_codes(question)
+    codes = asked_codes(question)
     measurement = carried(view, list(question.codes)) if question.intent == "verify" and question.codes else None
     if measurement is not None:
         return Bare(told, evidence.measurements[measurement].reliability, (f"M:{measurement}",))
@@ -361,10 +334,10 @@ def _states(question: Question, evidence: Evidence, told: tuple[str, ...]) -> Ba
         return Bare(told, max(p) if question.intent in ("verify", "normal") else min(p), tuple(f.id for f in present))
     opened = [f for f in known if f.state == UNDETERMINED]
     if opened:
-        names = ", ".join(statement(f.code).name for f in opened[:4]) + (" and others" if len(opened) > 4 else "")
         critical = any(statement(f.code).urgency == "critical" for f in opened)
         where = "" if evidence.lead_set is not None else " from the leads recorded"
-        why = f"It cannot be judged{where} whether there is {names}."
+        why = f"Cannot be judged{where}: {', '.join(statement(f.code).name for f in opened[:4])}"
+        why += " and others." if len(opened) > 4 else "."
         return Bare(told or (CANNOT,), 0.0, tuple(f.id for f in opened), why, critical)
     absent = [f for f in known if f.state == ABSENT]
     if absent:
@@ -375,7 +348,8 @@ def _states(question: Question, evidence: Evidence, told: tuple[str, ...]) -> Ba
     return Bare(told or (NOT_ASSESSED,), 0.0, tuple(f.id for f in unknown[:12]), why)
 
 
-def _asked_codes(question: Question) -> tuple[str, ...]:
+def asked_codes(question: Question) -> tuple[str, ...]:
+    """The statements that an answer rests on: what is named, or all that a list or a summary ranges over."""
     if question.intent == "normal":
         return ("NORM",)
     return query_codes(question) if question.intent in ("query", "choose", "summary", "explain") else question.codes
@@ -396,17 +370,6 @@ def _measured(question: Question, evidence: Evidence, told: tuple[str, ...]) -> 
         shown = "; ".join(m.text() + (f" ({m.note})" if m.note else "") for m in found)
         return Bare((CANNOT,), trust, ids, f"The measurement is too uncertain to be relied on: {shown}.")
     return Bare(told, trust, ids)
-
-
-def unassessed(question: Question, bare: Bare, evidence: Evidence) -> Line | None:
-    """What a "no" about a family of statements leaves out: its members that were not assessed, in one sentence."""
-    codes = _asked_codes(question)
-    family = question.intent in ("verify", "query", "choose") and len(codes) > 1
-    left = [f for f in evidence.in_state(NOT_ASSESSED) if f.code in codes]
-    if bare.open or not family or not left or any(f.code in codes for f in evidence.in_state(PRESENT)):
-        return None
-    names = ", ".join(statement(f.code).name for f in left[:6]) + (f" and {len(left) - 6} more" if len(left) > 6 else "")
-    return Line(f"Not assessed: {names}.", tuple(f.id for f in left))
 
 
 def _compare(question: Question, first: Evidence, second: Evidence | None) -> Bare:

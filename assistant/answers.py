@@ -75,6 +75,10 @@ def answer(evidence: Evidence, question: Question, rng: Random | None, second: E
     return [fixed_sentence("unclear", rng)] if writer is None else writer(view, question, rng)
 
 
+#: So many statements that are asked for are named where none of them is there; more are "abnormality".
+_NAMED = 4
+
+
 def _pick(key: str, rng: Random | None) -> str:
     """One of the frames of an answer; the first without a generator."""
     return ANSWERS[key][0] if rng is None else rng.choice(ANSWERS[key])
@@ -183,14 +187,15 @@ def _query(view: View, question: Question, rng: Random | None) -> list[Sentence]
         key = "otherwise normal" if beside else "probably normal" if view.doubtful("NORM") else "normal"
         made.append(fixed_sentence(key, rng, ("F:NORM",)))
     if not made and not opened:
-        group = asked_group(question.codes) or "abnormality"
+        group = asked_group(question.codes)
+        shown = [group] if group else _names(question.codes, rng) if 0 < len(question.codes) <= _NAMED else ["abnormality"]
         if view.state_of_any(codes) == NOT_ASSESSED:
-            return [framed(ANSWERS["not assessed"][1], [group], (), None)]
+            return [framed(ANSWERS["not assessed"][1], shown, () if group or len(shown) > 1 else _ids(question.codes), None)]
         name = carried(view, codes)
         if name is not None:
             return [measured_sentence(view, name, rng)]
         absent = [c for c in codes if view.state(c) == ABSENT]
-        return [framed(_pick("none", rng), [group], _ids(absent) if len(absent) <= 15 else (), None)]
+        return [framed(_pick("none", rng), shown, _ids(absent) if len(absent) <= 15 else (), None, "or")]
     if opened and (rng is None or not made or rng.random() < 0.6):
         shown = opened[:4]
         if made:

@@ -7,6 +7,7 @@ import re
 __all__ = [
     "ABOUT_ECG",
     "ABOUT_PERSON",
+    "ALL_LEADS",
     "ALL_MEASURES",
     "ASKING",
     "BROKEN",
@@ -18,8 +19,10 @@ __all__ = [
     "EXPLAIN",
     "JUDGED",
     "JUDGED_CODES",
+    "JUDGES_IT",
     "LEFT_OPEN",
     "LONG",
+    "NARROW_OR_BROAD",
     "NORMAL",
     "QUALITY",
     "QUERY",
@@ -27,13 +30,16 @@ __all__ = [
     "SUMMARY",
     "SURELY_ECG",
     "TRUST",
+    "URGENT",
+    "WAVE_SIZE",
+    "WHICH_LEADS",
 ]
 
 ASKING = re.compile(
     r"^(?:and |or |so |but |then |hi |hello |hey |doctor |dear \w+ |ok |if so |also )*(?:is|are|was|were|does|do|did|has"
     r"|have|any|can|could|would|should"
     r"|shall|will|may|what|which|who|where|when|why|how|show|tell|give|list|name|describe|explain|summari\w+|interpret"
-    r"|compare|define|report"
+    r"|compare|define|report|grade|classify"
     r"|measure|check|look|find|read|see|confirm|rule|exclude|comment|estimate|calculate|quantify|enumerate|not|no|about"
     r"|anything|i want|i need|i would like)\b"
 )
@@ -50,6 +56,8 @@ COMPARE = re.compile(
     r"|the (?:first|previous|last|earlier|old))\b"
     r"|\b(?:both|two) (?:ecgs?|recordings?|tracings?)\b|\bserial\b|\bevol(?:ved|ution|ving)\b|\bover time\b"
     r"|\bsince (?:the|last|yesterday|then)\b"
+    r"|\b(?:was|were)\b.*\bthen\b.*\bnow\b|\bthen (?:and |or |to |against )?now\b|\bnow (?:and |or |against )?then$"
+    r"|\b(?:before|earlier|previously) (?:and|or) (?:now|after|later)\b"
 )
 COMPARE_TWO = re.compile(
     r"\bstill\b|\bagain\b|\bgot(?:ten)?\b|\bbecome\b|\bworse\b|\bbetter\b|\blonger\b|\bshorter\b|\bfaster\b|\bslower\b"
@@ -65,6 +73,8 @@ DEFINE = re.compile(
     r"|\bhow (?:is|are|do you|does one) .+ "
     r"(?:defined|diagnosed|recogni[sz]ed?|diagnose)\b|\bnormal (?:range|values?|limits?) (?:for|of)\b|\bwhat (?:is"
     r"|are) (?:the )?normal\b"
+    r"|^(?:the )?normal (?:\w+ ){1,3}(?:range|values?|limits?)$"
+    r"|^(?!.*\b(?:in|within|above|below|outside|over|under|the)\b)(?:\w+ ){1,2}(?:normal|reference) range$"
 )
 CERTAINTY = re.compile(
     r"\bhow (?:sure|certain|confident|reliable|likely|probable|trustworthy|accurate|convinced|definite)\b"
@@ -106,6 +116,43 @@ TRUST = re.compile(
     r"\b(?:dis)?trust(?:ed|worth\w+)?\b|\brel(?:y|ied)\b|\b(?:un)?reliable\b|\bbelieve[ds]?\b|\bdependable\b"
 )
 SIGNAL = re.compile(r"\b(?:signals?|trac(?:e|es|ing|ings)|recordings?|curves?|leads?|channels?|electrodes?)\b")
+#: Behind a finding or a question on the signal: "which leads?", "where exactly?", "which ones are swapped?".
+WHICH_LEADS = re.compile(
+    r"^(?:and |but |so |ok )*(?:(?:in )?(?:which|what) (?:leads?|ones?|electrodes?)(?: exactly)?"
+    r"(?: (?:is|are|was|were|show|shows) (?:it|that|this|they)(?: in)?| (?:(?:is|are|was|were) )?(?:swap\w*|revers\w+"
+    r"|misplac\w+|switched|mixed up|wrong|loose|bad))?|where(?: exactly| is (?:it|that|this)| are they)?)$"
+)
+#: A word on the value that was asked for before: "is that prolonged?", "and is it ok?". Who judges the ECG names it.
+JUDGES_IT = re.compile(
+    r"^(?:and |but |so |ok |then )*(?:is|was|are|were) (?:it|that|this|they|these|those|the value)(?: not)?\b"
+    r"(?!.*\b(?:ecg|trac(?:e|ing)|recording|strip|rhythm|heart)\b)"
+)
+#: The ST levels of all leads at once; "in every lead", or none named: "ST levels?".
+ALL_LEADS = re.compile(
+    r"\bst(?: segments?| levels?| values?| deviations?)? (?:in|of|at|for|across) (?:all|every|each|the (?:12|twelve))\b"
+    r"|\bst(?: segment)? levels\b"
+)
+#: "T in V3", "R wave amplitude": sizes of single waves, which no value of this assistant tells.
+WAVE_SIZE = re.compile(
+    r"\b(?:[pqrst]|qrs)(?: waves?)? (?:amplitudes?|heights?|depths?|sizes?|voltages?)\b"
+    r"|\b(?:amplitudes?|heights?|depths?|sizes?|voltages?) of (?:the )?(?:[pqrst]|qrs)\b"
+    r"|\bhow (?:tall|high|deep|big|large) (?:is|are|was|were) (?:the |his |her )?(?:[pqrst]|qrs)\b"
+    r"|^(?:and |the |what is |how is |show |show me |give me )*[rst](?: waves?)? (?:in |at |of )?(?:the )?(?:lead )?"
+    r"(?:v ?[1-6]|i{1,3}|av[rlf])$"
+)
+NARROW_OR_BROAD = re.compile(
+    r"\b(narrow|broad|wide)(?: qrs)?(?: complex)?(?: tachy\w*)? or (?:an? )?(?!\1)(?:narrow|broad|wide)\b.*\btachy"
+)
+#: Whole clauses that ask whether the ECG is urgent, of nothing else; "is it urgent to operate" is about treatment.
+URGENT = re.compile(
+    r"(?:and |so |but |ok )*(?:(?:is|are) (?:this|it|that|these|the)(?: ecg| tracing| trace| recording| strip)? (?:\w+ )?urgent"
+    r"|(?:does|should|must|would) (?:anyone|anybody|someone|somebody)(?: need to| have to)? (?:see|look at|review|read|check)"
+    r" (?:this|it|that)(?: ecg| tracing)?(?: now| today| urgently| right away| soon)?"
+    r"|(?:does|must) (?:this|it)(?: ecg| tracing)?(?: need to)? be (?:seen|looked at|reviewed|read)"
+    r"(?: now| today| urgently| right away| soon| by \w+)?"
+    r"|who (?:should|must|needs to|has to) (?:see|look at|review|read|check) (?:this|it|that)(?: ecg| tracing)?"
+    r"(?: now| today| urgently| first)?)"
+)
 #: "What was not assessed?", "which findings stay open?"
 LEFT_OPEN = re.compile(
     r"\bnot (?:been )?assess\w*|\bunassessed\b|\bundetermined\b|\bundecided\b|\bnot look(?:ed)? at\b"
@@ -119,7 +166,9 @@ EXPLAIN = re.compile(
     r"|\b(?:show|what is|give|list|where is|explain)(?: me)? (?:the |your )?(?:evidence|reason\w*|basis|justification"
     r"|proof|argument\w*)\b|\breason(?:s|ing)?\b|\bjustify\b|\brationale\b|\b(?:which|what) criteria\b(?! for)"
     r"|\bwhat (?:speaks|argues|points|counts|supports|suggests|indicates)\b"
-    r"|\bwhat (?:features|signs) (?:support|suggest|point|indicate|make)\b|^because$|^explain\b(?! what)|\bexplain (?:the"
+    r"|^what (?:in|on|about) (?:\w+ ){1,4}?(?:suggests?|indicates?|supports?|points)\b|^what hints\b|^what is your evidence\b"
+    r"|^what evidence\b.*\bfor\b|\bwhat (?:features|signs) (?:support|suggest|point|indicate|make)\b"
+    r"|^because$|^explain\b(?! what)|\bexplain (?:the"
     r"|this|that|your|it|why|how)\b|\b(?:made|make|makes|led|leads) you\b|\bhow so\b|\bwhat do you base\b"
 )
 NORMAL = re.compile(
@@ -156,6 +205,7 @@ SUMMARY = re.compile(
     r"|it)(?: ecg| tracing| recording|$)"
     r"|\bwhat (?:does|do|would|is) (?:this|it|the|these)(?: \w+){0,2} (?:show|say|tell|mean|reveal|demonstrate"
     r"|look like)$|\b(?:your |any )?(?:thoughts|opinion|take on|assessment|verdict|view)\b|\banaly[sz]e\b|\bevaluat\w+"
+    r"|\bwhat is (?:on|in|to be seen on) (?:this|the|my|his|her|that) (?:ecg|tracing|trace|strip|recording)\b"
     r"|\bassess\b|\bbottom line\b|\bwhat is (?:this|it)$|\b(?:walk|take|talk|run|guide) (?:me|us) through\b|\bmake of\b"
     r"|\bgo through\b|\bin short\b|^read$|\b(?:quick|fast|short|brief) (?:read|look)\b|\bread it\b|\bwhat can you (?:tell"
     r"|say)\b"

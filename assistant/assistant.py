@@ -18,20 +18,20 @@ from assistant.answer import (
     Answer,
     bare_answer,
     declined_before,
-    masked_lines,
     more_lines,
     open_lines,
+    preceded,
     signal_lines,
-    st_lines,
-    unassessed,
     value_line,
     weigh,
-)
+)  # fmt: skip
+from assistant.beside import beat_lines, likely_lines, masked_lines, range_lines, st_lines, unassessed, urgent_lines, why_open
 from assistant.decide import Critical, Decision, Reason, critical_remarks, heard, referral_reasons, states, unread
 from assistant.evidence import Conflict, Evidence
 from assistant.intents import Question
 from assistant.report import Draft, Line, Referral, Report, who_should_look
 from assistant.risk import Thresholds
+from assistant.scope import reason_for
 from assistant.visible import lead_note
 from assistant.writing import Writer, Written, write_answer, write_report
 from encoders.ecg import ECG, STANDARD_LEADS
@@ -52,6 +52,8 @@ __all__ = ["Assistant", "Reading"]
 _WITHHOLDING = ("unusable", "unfamiliar", "intended use")
 #: Questions about the whole recording.
 _WHOLE = ("summary", "normal", "query")
+#: What is declined for these reasons may be asked for the sake of something critical, which is then told first.
+_BESIDE_CRITICAL = tuple(map(reason_for, ("not_assessed", "disposition", "treatment", "prognosis", "other_disease")))
 _ISCHAEMIC = frozenset((*codes_in("MI"), *codes_in("STTC"), "STE_", "STD_"))
 #: At and below this rate a recording carries the limits of DESIGN, rule 8.
 _COARSE_HZ = 100.0
@@ -198,12 +200,14 @@ class Assistant:
             tokens, embedding = encoding.tokens, encoding.embedding
             distance = float(np.ravel(self.known.nearest_distance(embedding[None]))[0])
             familiarity = self.decision.familiarity(distance, encoding.lead_set)
-            if k and quality.usable:  # neighbours of a signal that cannot be read mean nothing
+            if quality.usable:  # neighbours of a signal that cannot be read mean nothing
                 who: dict[str, Any] = {"patient": ecg.patient, "content_hash": ecg.content_hash()}
-                found = self.library.find(embedding=embedding, k=k, **who)
-                if name == ALL_LEADS:  # the bounds of what they say were chosen on twelve leads and the library "known"
-                    own = self.known is self.library
-                    neighbours = found.neighbours if own else self.known.neighbours(embedding, **who)
+                found = self.library.find(embedding=embedding, k=k, **who) if k else None
+                # What they say does not depend on how many are shown; its bounds were chosen on twelve leads and this library.
+                if name == ALL_LEADS and found is not None and self.known is self.library:
+                    neighbours = found.neighbours
+                elif name == ALL_LEADS:
+                    neighbours = self.known.neighbours(embedding, **who)
             together = self.encoder.with_measurements(encoding, measurements, *person)
             findings, conflicts = states(
                 together.probabilities, measurements, thresholds, *person, quality, familiarity, neighbours
@@ -281,18 +285,20 @@ class Assistant:
         reasons = tuple(dict.fromkeys(reason for reading in about for reason in reading.reasons))
         declined = declined_before(asked, reasons)
         if declined is not None:
-            return asked, declined
+            last = about[-1].evidence
+            pressing = critical_remarks(last, self.thresholds(last.lead_set)) if asked.reason in _BESIDE_CRITICAL else ()
+            return asked, preceded(declined, _critical_lines(pressing))
         first, second = about[0].evidence, about[1].evidence if len(about) > 1 else None
         bare = bare_answer(asked, first, second)
         fixed = signal_lines(asked, first) or open_lines(asked, first)
         # A comparison that is open says so, not "no change": silence in both recordings is no sameness.
         if not fixed and bare.open and (asked.intent == "compare" or CANNOT in bare.values and asked.intent == "measurement"):
             fixed = (Line(bare.open, bare.ids),)
-        fixed = fixed or more_lines(asked, first, second)
+        fixed = fixed or more_lines(asked, first, second) or urgent_lines(asked, first) or range_lines(asked, first)
         tokens = [reading.tokens for reading in about]
         written = Written(fixed, 0, 0) if fixed else write_answer(self.language, asked, first, tokens, second)
         lines = written.lines
-        left_out = unassessed(asked, bare, first)
+        left_out = unassessed(asked, first)
         told = [line for line in lines if "not assessed" in line.text.lower()]
         if left_out is not None and not any(
             line.text.startswith("Not assessed") or set(left_out.evidence) <= set(line.evidence) for line in told
@@ -301,6 +307,7 @@ class Assistant:
         last = about[-1].evidence
         remarks = critical_remarks(last, self.thresholds(last.lead_set))
         beside = tuple(value_line(last, name) for name in asked.beside)
+        beside += (*beat_lines(asked, last), *likely_lines(asked, last), *why_open(asked, last))
         more = (*beside, *masked_lines(asked, last), *st_lines(asked, last), *_leads_read(asked, last))
         lines = (*_critical_first(asked, remarks), *lines, *more)
         if asked.reason:
@@ -327,6 +334,10 @@ def _critical_first(asked: Question, remarks: Sequence[Critical]) -> tuple[Line,
     touching = _ISCHAEMIC.intersection(asked.codes) and asked.intent in ("verify", "choose", "explain", "certainty")
     if asked.intent not in ("summary", "normal") and not touching:
         return ()
+    return _critical_lines(remarks)
+
+
+def _critical_lines(remarks: Sequence[Critical]) -> tuple[Line, ...]:
     return tuple(Line(f"Critical: {item.text}", item.evidence) for item in remarks)
 
 

@@ -74,6 +74,8 @@ def asked_word(question: Question) -> str | None:
     if "how" in words(question.text):
         return None
     found = [m.phrase.value for m in find_phrases(question.text, ("judgement",)) if m.phrase.value != "not measurable"]
+    if len(set(found)) > 1 and "or" in words(question.text):  # "wide or narrow?" is no yes or no
+        return None
     return found[0] if found else None
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from assistant.answer import Answer
 from assistant.intents import Question
+from assistant.question import NEEDS_SECOND
 from assistant.report import Line, Referral
 
 if TYPE_CHECKING:
@@ -50,5 +51,8 @@ class Chat:
         yield from reply.sentences
         if isinstance(reply, Referral):
             said = {line.text for line in reply.sentences}
-            yield from (Line(reason.text) for reason in reply.reasons if reason.text not in said)
-            yield Line(f"Please ask {reply.who}.")
+            open_said = {"undetermined"} if said else set()  # the sentences tell what cannot be judged
+            yield from (Line(one.text) for one in reply.reasons if one.text not in said and one.kind not in open_said)
+            names_somebody = any(one.kind in ("out of scope", "unclear") for one in reply.reasons)
+            if not names_somebody and self.turns[-1].question.reason != NEEDS_SECOND:
+                yield Line(f"Please ask {reply.who}.")

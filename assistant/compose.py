@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
+from assistant.bare import carried
+from assistant.decide import SWAP_FLAGS, critical_by_rule
 from assistant.evidence import PRESENT, UNDETERMINED, Evidence
 from assistant.frames import (
     CLOSINGS,
@@ -213,8 +215,14 @@ def _open(view: View, present: Sequence[str], rng: Random | None) -> list[Senten
     return said
 
 
+UNUSABLE = "Not assessed: the recording is not usable."
+
+
 def review_is_urgent(evidence: Evidence) -> bool:
-    """Whether a critical statement is present or cannot be judged, or an urgent one is present: the closing line then says so."""
+    """Whether a critical statement is present or cannot be judged, an urgent one is present, or a measurement is critical: the
+    closing line then says so."""
+    if any(one.state == PRESENT for one in critical_by_rule(evidence)):
+        return True
     present = {statement(f.code).urgency for f in evidence.in_state(PRESENT)}
     left_open = {statement(f.code).urgency for f in evidence.in_state(UNDETERMINED)}
     return "critical" in present | left_open or "urgent" in present
@@ -227,7 +235,7 @@ def sections(evidence: Evidence, earlier: Evidence | None = None) -> dict[str, l
     """
     from assistant.answers import compare
 
-    view = View.of(evidence)
+    view, usable = View.of(evidence), evidence.quality.usable
     topics = {
         "rhythm": ("rhythm",),
         "conduction": ("conduction", "form"),
@@ -238,7 +246,9 @@ def sections(evidence: Evidence, earlier: Evidence | None = None) -> dict[str, l
     for name, parts in topics.items():
         codes = [c for part in parts for c in TOPICS[part]]
         said = _stated(view, [f.code for f in evidence.in_state(PRESENT) if f.code in codes], None)
-        said += _undetermined(view, [f.code for f in evidence.in_state(UNDETERMINED) if f.code in codes])
+        said += _undetermined(
+            view, [f.code for f in evidence.in_state(UNDETERMINED) if f.code in codes and carried(view, [f.code]) is None]
+        )
         said += [
             Sentence(c.text, (c.id if c.id.startswith("R:") else f"R:{c.id}", *c.items))
             for c in evidence.conflicts
@@ -247,9 +257,14 @@ def sections(evidence: Evidence, earlier: Evidence | None = None) -> dict[str, l
         said += [Sentence(text, ids) for text, ids in evidence.doubts() if ids[0].removeprefix("N:") in codes]
         if name == "rhythm" and view.state("AFIB") == "absent":
             said.append(framed("No {x}.", [name_of("AFIB", None)], ("F:AFIB",), None))
-        made[name] = said or [fixed_sentence("no such finding", None)]
-    made["rate and intervals"] = [measured_sentence(view, m, None) for m in ("rate_bpm", "pr_ms", "qrs_ms", "qt_ms", "qtc_ms")]
-    made["axis"] = [measured_sentence(view, "axis_deg", None)]
+        made[name] = said or [fixed_sentence("no such finding", None) if usable else Sentence(UNUSABLE, ("Q",))]
+    # What was measured on an unusable recording is told without calling it normal.
+    intervals = ("rate_bpm", "pr_ms", "qrs_ms", "qt_ms", "qtc_ms")
+    made["rate and intervals"] = [measured_sentence(view, m, None, usable) for m in intervals]
+    if usable and view.words.get("qtc_ms") == "short":
+        made["rate and intervals"].append(Sentence("Many healthy people lie below that limit.", ("M:qtc_ms",)))
+    directed = usable and SWAP_FLAGS.isdisjoint(evidence.quality.flags)
+    made["axis"] = [measured_sentence(view, "axis_deg", None, directed)]
     made["comparison"] = compare(earlier, evidence, None) if earlier is not None else [fixed_sentence("no earlier", None)]
     made["not assessed"] = [
         framed("Not assessed: {x}.", [name_of(f.code, None)], (f.id,), None) for f in evidence.in_state("not assessed")

@@ -28,17 +28,20 @@ from encoders.vocabulary import CODES, STATEMENTS
 from retrieval.neighbours import Agreement, says_doubt
 
 if TYPE_CHECKING:
-    from encoders.criteria import Judgement
+    pass
 
 __all__ = [
     "ADULT_YEARS",
     "STATES",
+    "SWAPPED",
+    "SWAP_FLAGS",
     "UNFAMILIAR_SHARE",
     "Critical",
     "Decision",
     "Known",
     "Reason",
     "Settled",
+    "critical_by_rule",
     "critical_remarks",
     "fit_decision",
     "heard",
@@ -60,7 +63,11 @@ UNFAMILIAR_SHARE = 0.01
 _WIDE_QRS_MS = 120
 #: What the gate says where leads may not be what their names say: chest leads out of order, or more than that.
 _CHEST_FLAG = "precordial_swap_suspected"
-_SWAP_FLAGS = PLACEMENT_FLAGS - {_CHEST_FLAG}
+SWAP_FLAGS = PLACEMENT_FLAGS - {_CHEST_FLAG}
+SWAPPED = (
+    "Limb leads seem swapped or mislabelled; only rhythm, rate and intervals can be read, so check the electrodes and record "
+    "again."
+)
 _FORMAT = 3
 _CRITICAL = np.array([s.urgency == "critical" for s in STATEMENTS])
 
@@ -135,7 +142,7 @@ def states(
     if not quality.usable:
         reason = "the recording is not usable"
         return tuple(Finding(code, float(v), NOT_ASSESSED, reason) for code, v in zip(CODES, p, strict=True)), ()
-    swapped, strange = not _SWAP_FLAGS.isdisjoint(quality.flags), familiarity < UNFAMILIAR_SHARE
+    swapped, strange = not SWAP_FLAGS.isdisjoint(quality.flags), familiarity < UNFAMILIAR_SHARE
     # With leads out of place, or nothing known nearby, the nearest cases are near to something else.
     asked = not (swapped or strange or _CHEST_FLAG in quality.flags)
     said = {one.code: one for one in neighbours} if asked else {}
@@ -253,10 +260,8 @@ def referral_reasons(evidence: Evidence, thresholds: Thresholds, *, leads: tuple
         )))  # fmt: skip
     if lead_set_of(leads) is None:
         out.append(Reason("intended use", unread_leads(leads)))
-    if evidence.quality.usable and not _SWAP_FLAGS.isdisjoint(evidence.quality.flags):
-        out.append(Reason("intended use", (
-            "Limb leads seem swapped or mislabelled; only the rhythm can be read, so check the electrodes and record again."
-        )))  # fmt: skip
+    if evidence.quality.usable and not SWAP_FLAGS.isdisjoint(evidence.quality.flags):
+        out.append(Reason("intended use", SWAPPED))
     if evidence.quality.usable and evidence.findings:
         for finding in evidence.in_state(UNDETERMINED):
             i = CODES.index(finding.code)
@@ -267,6 +272,10 @@ def referral_reasons(evidence: Evidence, thresholds: Thresholds, *, leads: tuple
                 )))  # fmt: skip
         if not evidence.in_state(PRESENT) and lead_set_of(leads) is not None:
             out.append(Reason("nothing", "Neither a normal reading nor any finding is certain enough to be stated."))
+    if out:  # whatever else it is referred for, what a rule calls critical decides who should look
+        told = {reason.text for reason in out}
+        found = [one.text for one in critical_by_rule(evidence) if one.state == PRESENT]
+        out += [Reason("critical", text) for text in found if text not in told]
     return tuple(out)
 
 
@@ -294,8 +303,6 @@ def critical_remarks(evidence: Evidence, thresholds: Thresholds) -> tuple[Critic
     measurements (extreme rates, QTc of 500 ms and more, ST elevation after the Fourth Universal Definition, wide-complex
     tachycardia).
     """
-    from encoders.criteria import judge
-
     if not evidence.quality.usable:
         return ()
     out = []
@@ -309,18 +316,22 @@ def critical_remarks(evidence: Evidence, thresholds: Thresholds) -> tuple[Critic
         elif finding.against or finding.probability >= thresholds.alert[i]:
             text = f"{_capital(s.name)} cannot be excluded (calibrated probability {finding.probability:.2f})."
             out.append(Critical("network", "cannot exclude", text, (finding.id, *finding.against), s.citation))
-    out += _by_rule(evidence, judge(evidence.measurements, age_years=evidence.age_years, sex=evidence.sex))
-    return tuple(out)
+    return (*out, *critical_by_rule(evidence))
 
 
-def _by_rule(evidence: Evidence, judgements: Sequence[Judgement]) -> list[Critical]:
-    """Critical judgements as remarks, all leads of an ST elevation in one.
+def critical_by_rule(evidence: Evidence) -> tuple[Critical, ...]:
+    """What ``encoders.criteria`` calls critical of the measurements, as remarks, all leads of an ST elevation in one; none on an
+    unusable recording.
 
     A weak measurement, an ST level beside a wide QRS, and an ST limit that needs an unknown age or sex are worth a look,
     not a statement: they cannot be excluded.
     """
+    from encoders.criteria import judge
+
+    if not evidence.quality.usable:
+        return ()
     out, st = [], []
-    for judged in judgements:
+    for judged in judge(evidence.measurements, age_years=evidence.age_years, sex=evidence.sex):
         if judged.criterion_id.startswith("st_elevation"):
             st.append(judged)
         elif judged.severity == "critical":
@@ -336,7 +347,7 @@ def _by_rule(evidence: Evidence, judgements: Sequence[Judgement]) -> list[Critic
         state = "present" if met and trusted and narrow else "cannot exclude"
         text = " ".join(dict.fromkeys(j.text for j in met or st))
         out.append(Critical("rule", state, text, tuple(f"M:{j.measurement}" for j in met or st), st[0].citation))
-    return out
+    return tuple(out)
 
 
 def _capital(text: str) -> str:

@@ -44,6 +44,7 @@ _REPLACE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\bt waves? (?:\w+ )?(inverted|negative|flipped|flat|flattened|abnormal)\b", r"\1 t waves"),
         (r"\bst(?: segments?)? (?:is |are )?(?:\w+ )?(?:elevated|raised|up)\b", "st elevation"),
         (r"\bst(?: segments?)? (?:is |are )?(?:\w+ )?(?:depressed|lowered|down)\b", "st depression"),
+        (r"\bt(?:[ -]waves?)? amplitudes? (?:is |are )?(?:\w+ )?(?:low|small|reduced)\b", "low amplitude t waves"),
         (r"\bst elev\b\.?", "st elevation"),
         (r"\bst dep(?:r|ress)?\b\.?", "st depression"),
         (

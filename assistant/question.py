@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from assistant.asking import (
     ABOUT_ECG,
     ABOUT_PERSON,
+    ALL_LEADS,
     ALL_MEASURES,
     ASKING,
     BROKEN,
@@ -22,10 +23,10 @@ from assistant.asking import (
     COMPARE_TWO,
     DEFINE,
     EXPLAIN,
-    JUDGED,
-    JUDGED_CODES,
+    JUDGES_IT,
     LEFT_OPEN,
     LONG,
+    NARROW_OR_BROAD,
     NORMAL,
     QUALITY,
     QUERY,
@@ -33,25 +34,30 @@ from assistant.asking import (
     SUMMARY,
     SURELY_ECG,
     TRUST,
+    URGENT,
+    WAVE_SIZE,
+    WHICH_LEADS,
 )
+from assistant.content import FILLER, GENERIC, Content, content_of
 from assistant.intents import Question, parted
-from assistant.lexicon import GROUPS, Match, longest_match
-from assistant.lexicon import words as lexicon_words
+from assistant.lexicon import GROUPS, find_phrases
 from assistant.plain_words import KNOWN, clauses, leads_named
 from assistant.scope import INTENDED_USE, reason_for, topic_of
 from assistant.scope_model import ACUTE
+from encoders.ecg import STANDARD_LEADS
+from encoders.measurements import MEASUREMENT_NAMES
 from encoders.vocabulary import codes_in
 
 __all__ = [
     "ASK_BACK",
-    "GENERIC",
     "GUESS",
     "INTERVALS",
     "LONGEST_QUESTION",
+    "NEEDS_SECOND",
     "NO_PREVIOUS",
     "UNCLEAR_BELOW",
     "asks_for_absence",
-    "content_of",
+    "asks_urgency",
     "declined_as",
     "leads_named",
     "typed_by_rules",
@@ -68,148 +74,18 @@ ASK_BACK = (
     '("what is the QTc?"), or ask for a summary, the recording\'s quality or similar cases.'
 )
 NO_PREVIOUS = "It is not clear what this refers to; please name the finding or the measurement that is meant."
-_NEEDS_SECOND = "A comparison needs a second recording of the same patient; please open it beside this one."
+_WAVES = "Sizes of single waves are not told here; please ask for a finding, an interval, the axis or the ST level of a lead."
+_ONLY_MEASURED = "It was measured on the signal; no limit or criterion was applied to it."
+NEEDS_SECOND = "A comparison needs a second recording of the same patient; please open it beside this one."
 
 #: Confidence of a decline that rests only on the absence of every known word; the sentence model may overrule it.
 GUESS = 0.5
 #: Confidence of an intent found by a loose pattern alone; the sentence model may decline it.
 _WEAK = 0.6
 
-_CONTENT_KINDS = ("statement", "group", "measurement", "value", "unassessed", "normal")
 INTERVALS = ("pr_ms", "qrs_ms", "qt_ms", "qtc_ms")
 
 _INFARCTION = frozenset(codes_in("MI"))
-GENERIC = ("abnormality", "rhythm", "form", "diagnostic")
-_WORDS = re.compile(r"\S+")
-_FILLER = frozenset(
-    _WORDS.findall(
-        """a an the of in on at to for this that these those it its i we you he she they me us him her them my our your his and or
-    is are was were be been am does do did has have had can could would should may might will shall any some there here no not
-    yes please ecg pt patient patients tracing trace recording strip what which where when who why how show shows showing see
-    seen seeing present visible evidence sign signs hint suggestion suggestive consistent with by from as if whether tell give
-    about just now then also still only both either all one right correct true really actually possible possibly likely
-    probable so but year years old yo man woman male female lead leads symptoms symptom kind kinds type types think call find
-    found look looks like ask asking question want need know check confirm exclude rule out criteria met y o"""
-    )
-)
-
-
-@dataclass(frozen=True)
-class _Content:
-    """What a text names: one tuple of codes or one measurement per mention, in order."""
-
-    mentions: tuple[tuple[str, tuple[str, ...]], ...]  # (kind or group name, codes or measurement)
-    unassessed: tuple[str, ...]
-    covered: int
-    total: int
-
-    @property
-    def codes(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(c for kind, named in self.mentions if kind != "measurement" for c in named))
-
-    @property
-    def measurements(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(m for kind, named in self.mentions if kind == "measurement" for m in named))
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        return tuple(kind for kind, _ in self.mentions)
-
-
-def _matches(words: Sequence[str]) -> list[Match]:
-    found, at = [], 0
-    while at < len(words):
-        match = longest_match(words, at, _CONTENT_KINDS)
-        if match is None:
-            at += 1
-        else:
-            found.append(match)
-            at = match.end
-    return found
-
-
-def _complete(words: Sequence[str]) -> list[str]:
-    """Open "complete or incomplete right bundle branch block" and "left and right atrial enlargement" to two full phrases."""
-    out = list(words)
-    for k in range(len(words) - 2, 0, -1):
-        if words[k] not in ("or", "and"):
-            continue
-        right = longest_match(words, k + 1, ("statement", "group"))
-        if right is None:
-            continue
-        if right.end - right.start < 2:  # "right ventricular strain or hypertrophy"
-            for size in (2, 1):
-                shared = list(words[max(0, k - 1 - size) : k - 1])
-                match = longest_match([*shared, words[k + 1]], 0, ("statement", "group")) if shared else None
-                if match is not None and match.end == size + 1:
-                    return [*out[: k + 1], *shared, *out[k + 1 :]]
-            continue
-        for size in (3, 2, 1):
-            left = list(words[max(0, k - size) : k])
-            if len(left) < size or longest_match(left, 0, _CONTENT_KINDS) is not None and len(left) > 1:
-                continue
-            for tail in range(right.start + 1, right.end):
-                whole = [*left, *words[tail : right.end]]
-                match = longest_match(whole, 0, ("statement", "group"))
-                if match is not None and match.end == len(whole):
-                    return [*out[:k], *words[tail : right.end], *out[k:]]
-    return out
-
-
-def content_of(text: str) -> _Content:
-    words = _complete(lexicon_words(text))
-    mentions: list[tuple[str, tuple[str, ...]]] = []
-    unassessed: list[str] = []
-    taken = [False] * len(words)
-    for match in _matches(words):
-        phrase = match.phrase
-        taken[match.start : match.end] = [True] * (match.end - match.start)
-        if phrase.kind == "unassessed":
-            if phrase.value == ACUTE:
-                mentions.append((ACUTE, codes_in("MI")))
-            else:
-                unassessed.append(phrase.value)
-        elif phrase.kind in ("measurement", "value"):
-            mentions.append(("measurement", (phrase.value,)))
-        elif phrase.codes == ("PRC(S)",):  # "extrasystoles" alone leaves their origin open
-            mentions.append(("premature beats", GROUPS["premature beats"]))
-        elif phrase.kind != "normal":
-            codes = tuple(c for c in phrase.codes if c != "NORM")  # "any diagnostic symptom" does not ask for normality
-            mentions.append((phrase.value if phrase.kind == "group" else "statement", codes))
-    named = {kind for kind, _ in mentions}
-    for at, word in enumerate(words):
-        if taken[at]:
-            continue
-        if word in JUDGED_CODES:
-            group = JUDGED_CODES[word]
-            mentions.append((group, GROUPS.get(group, ("SBRAD",))))
-            taken[at] = True
-        elif word in JUDGED and "measurement" not in named and ("lead" not in words):
-            if word in ("fast", "slow", "wide", "broad", "narrow", "regular", "irregular") and named - {"rhythm"}:
-                continue
-            mentions.append(("measurement", (JUDGED[word],)))
-            taken[at] = True
-    known = sum(t or w in _FILLER or w in KNOWN or w.isdigit() for t, w in zip(taken, words, strict=True))
-    if len(mentions) > 1 and {kind for kind, _ in mentions} <= set(GENERIC):
-        mentions = [m for m in mentions if m[0] != "diagnostic" and m[0] != "abnormality"] or mentions
-    return _Content(_specific(mentions, words), tuple(unassessed), known, len(words))
-
-
-def _specific(mentions: list[tuple[str, tuple[str, ...]]], words: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Without the generic names that only introduce a specific one ("symptoms of LBBB", "which rhythm, AF or flutter")."""
-    specific = any(kind not in ("measurement", *GENERIC) for kind, _ in mentions)
-    if specific:
-        bare_block = not {"conduction", "heart"} & set(words)
-        mentions = [
-            m
-            for m in mentions
-            if m[0] not in GENERIC and not (bare_block and m[0] == "conduction disturbance" and len(mentions) > 1)
-        ]
-    elif any(kind == "measurement" for kind, _ in mentions):
-        mentions = [m for m in mentions if m[0] != "abnormality"]
-    if ("measurement", ("p_wave_share",)) in mentions:  # "a P wave before every QRS" asks nothing of the QRS
-        mentions = [m for m in mentions if m[1] != ("qrs_ms",)]
-    return tuple(mentions)
 
 
 def asks_for_absence(text: str) -> bool:
@@ -222,6 +98,12 @@ def asks_for_absence(text: str) -> bool:
         or re.search(r"\b(?:is there|are there|there is|there are|shows?|has|have) (?:really |definitely )?no\b", joined)
         or re.search(r"\b(?:exclude[ds]?|rule[ds]? out|absen(?:t|ce)|free of|not found|not present)\b", joined)
     )
+
+
+def asks_urgency(text: str) -> bool:
+    """Whether a text asks how urgent the ECG is and nothing else: "who should look at this?" is no question on disposition."""
+    found = clauses(text)
+    return bool(found) and all(URGENT.fullmatch(clause) for clause, _ in found)
 
 
 def understand_by_rules(text: str, previous: Question | None = None, *, recordings: int = 1) -> Question:
@@ -238,7 +120,7 @@ def understand_by_rules(text: str, previous: Question | None = None, *, recordin
     topics: list[str | None] = []
     for clause, _ in parts:
         content = content_of(clause)
-        topics.append(topic_of(clause, has_content=bool(content.mentions)))
+        topics.append(None if URGENT.fullmatch(clause) else topic_of(clause, has_content=bool(content.mentions)))
     declined = [(topic, clause, mark) for topic, (clause, mark) in zip(topics, parts, strict=True) if topic]
     kept = [part for topic, part in zip(topics, parts, strict=True) if not topic]
     if not declined:
@@ -271,27 +153,38 @@ def typed_by_rules(
     if first is None:  # "sinus tachycardia, or flutter?" is one question, "chest pain, AF?" is not
         first = next((i for i, (clause, mark) in enumerate(parts) if mark and not re.match(r"(?:or|and)\b", clause)), 0)
     asked = " ".join(clause for clause, _ in parts[first:])
+    before = _GIVEN.split(asked)[0]
+    if before != asked and content_of(before).mentions:  # "is the QTc prolonged given the bundle branch block?"
+        parts, first, asked, joined = ((before, parts[first][1]),), 0, before, before
     content = content_of(joined)
     if first:  # "his mother had AF. Is this sinus rhythm?": what is asked goes before what is told
         narrower = content_of(asked)
         content = narrower if narrower.mentions else content
     content = _with_leads(text, content)
     leads = leads_named(text)
-    if (
-        previous is not None
-        and leads
-        and not content.codes
-        and len(joined.split()) <= 6
-        and any(m.startswith("st_j_mv") for m in previous.measurements)
-    ):
+    if URGENT.fullmatch(joined):
+        content = replace(content, mentions=(("urgent finding", GROUPS["urgent finding"]),), covered=content.total)
+    if WAVE_SIZE.search(joined) and not content.codes:
+        return Question(text, "unclear", recordings=recordings, confidence=0.0, reason=_WAVES)
+    if NARROW_OR_BROAD.search(joined):
+        content = replace(content, mentions=(("measurement", ("qrs_ms",)), ("measurement", ("rate_bpm",))))
+    if previous is not None and not content.mentions and _judges(joined, previous):
+        content = replace(content, mentions=tuple(("measurement", (name,)) for name in previous.measurements))
+        told = "measurement"
+    if previous is not None and leads and not content.codes and len(joined.split()) <= 6 and _on_st(previous, joined):
         levels = tuple(f"st_j_mv_{lead}" for lead in leads)  # "and in V3?"
-        return replace(previous, text=text, measurements=levels, recordings=recordings, confidence=0.9, reason="")
+        again = previous.intent if previous.intent in ("verify", "measurement") else "verify" if previous.codes else "measurement"
+        return Question(text, again, previous.codes, levels, recordings, 0.9)
     intent = told or _intent(asked, joined, content, previous, recordings, text)
+    if intent == "choose":
+        content = _alternatives(content)
     codes, measurements, reason = content.codes, content.measurements, ""
+    if intent is None and previous is not None and previous.codes and leads and len(joined.split()) <= 6:
+        intent = "explain"  # "and in V3?" of a finding that no lead is measured for
     if intent is None:
         if content.unassessed:
             return declined_as(text, "not_assessed", recordings)
-        words = [w for w in joined.split() if w not in _FILLER]
+        words = [w for w in joined.split() if w not in FILLER]
         legible = sum(w in KNOWN for w in words) / len(words) if words else 0.0
         if (
             (ASKING.search(asked) or any(mark for _, mark in parts))
@@ -305,9 +198,14 @@ def typed_by_rules(
         doubt = 0.3 if len(joined.split()) >= 2 and (legible > 0 or len(words) >= 3) else 0.0
         return Question(text, "unclear", recordings=recordings, confidence=doubt, reason=ASK_BACK)
     short = len(joined.split()) <= 5
+    if intent == "certainty" and not codes and not measurements and re.search(r"\bnormal\b", joined):
+        codes = ("NORM",)  # named itself, whatever was asked before
     leans = intent in ("explain", "certainty") or intent == "compare" and short
     if leans and previous is not None and not codes and not measurements:
         codes, measurements = previous.codes, previous.measurements
+        only = measurements and not codes and not set(measurements) & set(MEASUREMENT_NAMES)
+        if only and intent != "compare":  # "longest RR?" - "why?"
+            return replace(previous, text=text, confidence=0.85, reason=_ONLY_MEASURED)
     if intent == "explain" and previous is None and not codes and not measurements and len(joined.split()) <= 2:
         return Question(text, "unclear", recordings=recordings, confidence=0.0, reason=NO_PREVIOUS)
     if (
@@ -341,7 +239,7 @@ def typed_by_rules(
             if x
         )
     if intent == "compare" and recordings < 2:
-        reason = _NEEDS_SECOND
+        reason = NEEDS_SECOND
     confidence = 0.95 - 0.6 * (1 - content.covered / content.total) if content.total else 0.95
     if intent not in ("verify", "choose", "query", "measurement"):
         confidence = max(confidence, 0.85)  # the pattern speaks for itself, whatever else stands around it
@@ -358,7 +256,7 @@ def typed_by_rules(
     return Question(text, intent, codes, measurements, both, round(confidence, 3), reason, beside)
 
 
-def _intent(asked: str, joined: str, content: _Content, previous: Question | None, recordings: int, text: str) -> str | None:
+def _intent(asked: str, joined: str, content: Content, previous: Question | None, recordings: int, text: str) -> str | None:
     """The first intent whose pattern fits; order matters: what speaks about an answer goes before what asks for one."""
     named = bool(content.mentions)
     statements = any(kind != "measurement" for kind, _ in content.mentions)
@@ -374,11 +272,11 @@ def _intent(asked: str, joined: str, content: _Content, previous: Question | Non
         return "define" if re.search(r"\bmean", joined) else "query"
     if CERTAINTY.search(joined):
         return "certainty"
-    if (
-        previous is not None
-        and not named
-        and re.search(r"\bwhere (?:do|can|did) (?:you|i|one) see\b|\bin which leads?$|^where$", joined)
-    ):
+    if previous is not None and not named and previous.intent == "quality" and WHICH_LEADS.match(joined):
+        return "quality"
+    if previous is not None and not named and re.search(r"\bwhere (?:do|can|did) (?:you|i|one) see\b|\bin which leads?$", joined):
+        return "explain"
+    if previous is not None and not named and set(previous.codes) - {"NORM"} and WHICH_LEADS.match(joined):
         return "explain"
     if previous is not None and not named and re.search(r"\b(?:certain|sure|definite|confident|positive)\b", joined):
         return "certainty"
@@ -404,7 +302,7 @@ def _intent(asked: str, joined: str, content: _Content, previous: Question | Non
         return None
     if re.search(
         r"\bwhat is (?:wrong|abnormal)\b|\bwhat (?:are|were) the (?:\w+ )?abnormalit|\b(?:list|name|which|what"
-        r"|all)\b.*\babnormalit",
+        r"|all)\b.*\babnormalit|\b(?:list|name|show|give|tell)\b.*\b(?:everything|all|anything|whatever|things)\b.*\babnormal\b",
         joined,
     ):
         return "query"
@@ -417,7 +315,35 @@ def _intent(asked: str, joined: str, content: _Content, previous: Question | Non
     return None
 
 
-def _bare_definition(asked: str, content: _Content) -> bool:
+def _judges(joined: str, previous: Question) -> bool:
+    """Whether a follow-up puts a word on the values asked for before: "is that prolonged?", "too long?"."""
+    found = find_phrases(joined, ("judgement",))
+    if not previous.measurements or len(joined.split()) > 6:
+        return False
+    if JUDGES_IT.match(joined):
+        return bool(found) or re.search(r"\b(?:ok|okay|fine|alright)$", joined) is not None
+    alone = len(found) == 1 and found[0].phrase.value not in ("normal", "abnormal")  # "normal?" asks of the whole ECG
+    return alone and found[0].end - found[0].start == len(joined.split())
+
+
+def _on_st(previous: Question, joined: str) -> bool:
+    """Whether the question before was about the ST segment, so that a lead named now gets its level; not if it is doubted."""
+    stated = bool(previous.codes) and set(previous.codes) <= {"STE_", "STD_"}
+    about = stated or any(name.startswith("st_j_mv") for name in previous.measurements)
+    return about and not QUALITY.search(joined) and not TRUST.search(joined)
+
+
+_GIVEN = re.compile(r"\b(?:given|despite|in view of|considering|in spite of|in the (?:presence|setting|context) of)\b")
+
+
+def _alternatives(content: Content) -> Content:
+    """Without the group that only introduces two of its members: "are the early beats atrial or ventricular?"."""
+    named = [set(codes) for kind, codes in content.mentions if kind != "measurement"]
+    kept = tuple(m for m in content.mentions if m[0] == "measurement" or sum(set(m[1]) > other for other in named) < 2)
+    return replace(content, mentions=kept)
+
+
+def _bare_definition(asked: str, content: Content) -> bool:
     """ "what is LAFB" asks for a meaning; "what is the rhythm" and "what is the QTc" ask for what this ECG has."""
     return (
         len(content.mentions) == 1
@@ -426,7 +352,7 @@ def _bare_definition(asked: str, content: _Content) -> bool:
     )
 
 
-def _intent_of_named(asked: str, joined: str, content: _Content, previous: Question | None, follow_up: bool, text: str) -> str:
+def _intent_of_named(asked: str, joined: str, content: Content, previous: Question | None, follow_up: bool, text: str) -> str:
     statements = [(kind, named) for kind, named in content.mentions if kind != "measurement"]
     if follow_up and previous is not None and previous.intent in ("certainty", "explain", "define", "compare", "cases"):
         return previous.intent
@@ -443,27 +369,47 @@ def _intent_of_named(asked: str, joined: str, content: _Content, previous: Quest
     if only <= {"LNGQT", "LPR"} and not re.search(r"\bor\b", joined):
         return "measurement"
     if re.search(
-        r"\b(?:how (?:many|much|high|deep) (?:mm|mv|millimet\w+|is the st)|st (?:level|deviation))\b", joined
+        r"\b(?:how (?:many|much|high|deep) (?:mm|mv|millimet\w+|is (?:the )?st)|st (?:level|deviation)|^quantify)\b", joined
     ) and leads_named(text):
         return "measurement"
     if content.measurements and only <= set(GROUPS["rhythm"]) and groups <= {"rhythm"}:
         return "measurement"
-    different = len({named for _, named in statements}) > 1 and "abnormality" not in groups
+    if "rate_bpm" in content.measurements and only <= {"SBRAD", *GROUPS["tachycardia"]} and _ASKS_RATE.search(joined):
+        return "measurement"  # "what is the rate, is it brady?": the value, judged
+    if only <= {"STE_", "STD_"} and any(m.startswith("st_j_mv") for m in content.measurements):
+        return "verify"  # of named leads the levels are told, up or down
+    different = len({named for _, named in statements}) > 1 and "abnormality" not in groups and groups != {ACUTE}
     slashed = re.search(r"\w ?/ ?\w", text) is not None and not re.search(r"\bany\b", joined)
     if different and (re.search(r"\bor\b", joined) or slashed) and not re.search(r"\b(?:any|signs? of|evidence of)\b", asked):
         return "choose"
-    if re.search(r"\b(?:which|what|where|list|name|enumerate)\b", asked) and not re.search(r"\bany\b|\bwhat about\b", asked):
+    listed = re.search(r"\b(?:which|what|where|list|name|enumerate|classify)\b|^(?:\w+ )?grade the\b", asked)
+    if listed and not re.search(r"\bany\b|\bwhat about\b", asked):
         return "query"
     if groups == {"rhythm"} or (groups <= {"diagnostic", "form"} and not re.search(r"\bany\b", joined)):
         return "query"
     return "verify"
 
 
-def _with_leads(text: str, content: _Content) -> _Content:
+_ST_MOVED = re.compile(r"\bst(?: segment)?s? (?:\w+ ){0,2}?(?:deviat\w+|shift\w*|displac\w+|offset|levels?)\b")
+
+
+_ASKS_RATE = re.compile(r"\b(?:what|how fast|how slow|tell|give)\b.*\b(?:rate|hr|pulse|frequency|bpm)\b(?!.* or )")
+
+
+def _with_leads(text: str, content: Content) -> Content:
     """ST questions that name leads get the ST level of each of these leads; "ST in V2" alone is such a measurement."""
     leads = leads_named(text)
-    about_st = any(c in ("STE_", "STD_", "NST_") for c in content.codes) or any(
-        m.startswith("st_j_mv") for m in content.measurements
+    if not content.codes and ALL_LEADS.search(" ".join(clause for clause, _ in clauses(text))):
+        levels = [("measurement", (f"st_j_mv_{lead}",)) for lead in leads or STANDARD_LEADS]
+        return replace(content, mentions=(*(m for m in content.mentions if not m[1][0].startswith("st_j_mv")), *levels))
+    moved = leads and _ST_MOVED.search(text.lower()) is not None
+    if moved:  # "by how many mV does the ST deviate in V5": not the axis
+        others = [m for m in content.mentions if m[0] != "ST changes" and ("axis" in text.lower() or m[1] != ("axis_deg",))]
+        content = replace(content, mentions=tuple(others))
+    about_st = (
+        moved
+        or any(c in ("STE_", "STD_", "NST_") for c in content.codes)
+        or any(m.startswith("st_j_mv") for m in content.measurements)
     )
     if not leads or not about_st or re.search(r"\bnon specific\b|\bnonspecific\b", text.lower()) or "NST_" in content.codes:
         return content
@@ -478,7 +424,7 @@ _LONG_P = re.compile(
 )
 
 
-def _judged(joined: str, content: _Content) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _judged(joined: str, content: Content) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Codes and measurements of a measurement question; "prolonged QT" and "prolonged PR" carry their statement."""
     measurements = list(content.measurements)
     if "rr_ms" in measurements and re.search(r"\b(?:ir)?regular(?:ly|ity)?\b", joined):
@@ -486,6 +432,8 @@ def _judged(joined: str, content: _Content) -> tuple[tuple[str, ...], tuple[str,
     codes = [c for c in content.codes if c in ("LNGQT", "LPR", "STE_", "STD_")]
     if not measurements and not codes:
         return (), INTERVALS if ALL_MEASURES.search(joined) else ()
+    if re.search(r"\bshort(?:ened)?\b", joined):  # the limit is QTc's
+        measurements = ["qtc_ms" if m == "qt_ms" else m for m in measurements]
     if measurements == ["p_wave_share"] and _LONG_P.search(joined):
         measurements = ["p_ms"]
     if "LNGQT" in codes or (

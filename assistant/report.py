@@ -160,7 +160,10 @@ class Report:
             else:
                 rest.append(line)
         for state, ids in gathered.items():
-            rest.append(Line(f"{_GATHERED[state]}: {', '.join(statement(i[2:]).name for i in ids)}.", tuple(ids)))
+            lead, names = _GATHERED[state], ", ".join(statement(i[2:]).name for i in ids)
+            if state == NOT_ASSESSED and not self.evidence.quality.usable:
+                lead, names = "Not assessed", "every statement, since the recording is not usable"
+            rest.append(Line(f"{lead}: {names}.", tuple(ids)))
         return rest
 
     def _findings(self) -> list[str]:

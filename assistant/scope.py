@@ -43,6 +43,11 @@ REASONS: dict[str, str] = {
 }
 
 TOPICS = tuple(REASONS)
+#: Who can help, where it is not the treating physician.
+_PERSONS = {
+    "other_test": "the team that ordered the test", "not_assessed": "a cardiologist", "off_topic": "a general source",
+    "identity": "whoever keeps the patient's record", "instructions": "the clinician who signs the report",
+}  # fmt: skip
 
 # Drug classes and common names; a question that names one asks about treatment unless it asks for a drug's trace on the ECG.
 _DRUGS = (
@@ -349,6 +354,12 @@ def topic_of(clause: str, *, has_content: bool = False) -> str | None:
 def reason_for(topic: str) -> str:
     """The sentence that declines a topic and names who to ask; KeyError where TOPICS does not hold it."""
     return REASONS[topic]
+
+
+def person_for(reason: str) -> str:
+    """Who can help with what a reason of REASONS declines."""
+    topic = next((name for name, text in REASONS.items() if text == reason), "")
+    return _PERSONS.get(topic, "the treating physician")
 
 
 def without_drugs(clause: str, word: str) -> str:

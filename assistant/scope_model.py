@@ -1,19 +1,20 @@
 """A small trained judge of questions: in scope (and with which intent), out of scope (and on which topic), or unclear.
 
 The rules of ``assistant.scope`` know words; wordings nobody wrote a pattern for are judged here. The embeddings of the text, as
-it stands and with its findings, measurements and drugs replaced by those words, its word pairs and what the rules found go
-through one hidden layer into a softmax over intents and topics. ``assistant.scope_fit`` trains it.
+it stands and with its findings, measurements and drugs replaced by those words, its word pairs, what the rules found and an
+embedding tuned for this judgement (``assistant.scope_text``) go through one hidden layer into a softmax over intents and topics.
+``assistant.scope_fit`` trains it.
 """
 
 from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +25,9 @@ from assistant.lexicon import longest_match
 from assistant.lexicon import words as lexicon_words
 from assistant.plain_words import clauses
 from assistant.scope import TOPICS, without_drugs
+from assistant.scope_text import SCALE, TunedTextEncoder
 from encoders.errors import ArtefactError
-
-if TYPE_CHECKING:
-    from retrieval.text import TextEncoder
+from retrieval.text import TEXT_DIM, TextEncoder
 
 __all__ = [
     "ACUTE", "CARD", "CLASSES", "FEATURES", "RULED", "TRAITS", "WEIGHTS", "Judgement", "ScopeModel", "features", "frame",
@@ -45,10 +45,11 @@ CLASSES: tuple[str, ...] = (*(i for i in INTENTS if i != "out_of_scope"), *(f"ou
 TRAITS = len(TOPICS) + len(INTENTS) + 8
 #: Places that word pairs are hashed to (CRC-32, so that they are the same everywhere).
 HASHED = 1024
-_TEXT_DIM = 384
-FEATURES = 2 * _TEXT_DIM + TRAITS + HASHED
+FEATURES = 2 * TEXT_DIM + TRAITS + HASHED
+#: Before the names of the low-rank weights in the file of weights.
+_LOW_RANK = "low_rank."
 #: Where the rules' numbers lie among the features.
-RULED = slice(_TEXT_DIM, _TEXT_DIM + TRAITS)
+RULED = slice(TEXT_DIM, TEXT_DIM + TRAITS)
 
 #: The one name among the lexicon's unassessed ones that the rules read as a finding.
 ACUTE = "acute myocardial infarction"
@@ -104,30 +105,37 @@ def features(texts: Sequence[str], traits: Floats, encoder: TextEncoder) -> Floa
     framed = [frame(text) for text in texts]
     once = sorted({*framed, *texts})
     place = {text: i for i, text in enumerate(once)}
-    embedded = encoder.embed(once) * np.float32(np.sqrt(_TEXT_DIM))
+    embedded = encoder.embed(once) * SCALE
     reduced, plain = (embedded[[place[text] for text in some]] for some in (framed, texts))
     return np.concatenate([reduced, traits, np.stack([_hashed(text) for text in framed]), plain], axis=1).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class ScopeModel:
-    """Weights: ``hidden`` (FEATURES, h), ``hidden_bias`` (h,), ``out`` (h, classes), ``out_bias`` (classes,)."""
+    """Weights: ``hidden`` (FEATURES + 384, h), ``hidden_bias`` (h,), ``out`` (h, classes), ``out_bias`` (classes,), and
+    ``low_rank``, the low-rank weights of the text model, by name."""
 
     hidden: Floats
     hidden_bias: Floats
     out: Floats
     out_bias: Floats
+    low_rank: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
-    def probabilities(self, x: Floats) -> Floats:
-        """Softmax over CLASSES, float32 (n, classes), of features (n, FEATURES)."""
-        h = np.maximum(x @ self.hidden + self.hidden_bias, 0)
+    @cached_property
+    def _tuned(self) -> TextEncoder:
+        return TunedTextEncoder(self.low_rank)
+
+    def probabilities(self, x: Floats, texts: Sequence[str]) -> Floats:
+        """Softmax over CLASSES, float32 (n, classes), of texts with their features (n, FEATURES)."""
+        read = self._tuned.embed(texts) * SCALE
+        h = np.maximum(np.concatenate([x, read], axis=1) @ self.hidden + self.hidden_bias, 0)
         z = h @ self.out + self.out_bias
         e = np.exp(z - z.max(axis=1, keepdims=True))
         return np.asarray(e / e.sum(axis=1, keepdims=True), np.float32)
 
     def judge(self, texts: Sequence[str], traits: Floats, encoder: TextEncoder) -> tuple[Judgement, ...]:
         """One judgement per text."""
-        return tuple(map(judgement, self.probabilities(features(texts, traits, encoder))))
+        return tuple(map(judgement, self.probabilities(features(texts, traits, encoder), texts)))
 
     @staticmethod
     def load(path: Path = WEIGHTS) -> ScopeModel:
@@ -136,18 +144,28 @@ class ScopeModel:
 
         try:
             held = {name: value.astype(np.float32) for name, value in load_file(path).items()}
+            low_rank = {name.removeprefix(_LOW_RANK): value for name, value in held.items() if name.startswith(_LOW_RANK)}
             classes = tuple(json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["classes"])
-            made = ScopeModel(held["hidden"], held["hidden_bias"], held["out"], held["out_bias"])
+            made = ScopeModel(held["hidden"], held["hidden_bias"], held["out"], held["out_bias"], low_rank)
         except (OSError, KeyError, ValueError) as error:
             raise ArtefactError(
                 f"The weights that judge questions ({path.name}) cannot be read; reinstall, or run python -m assistant.scope_fit."
             ) from error
-        if classes != CLASSES or made.hidden.shape[0] != FEATURES or made.out.shape[1] != len(CLASSES):
+        if classes != CLASSES or made.hidden.shape[0] != FEATURES + TEXT_DIM or made.out.shape[1] != len(CLASSES):
             raise ArtefactError(
                 f"The weights that judge questions hold {len(classes)} classes on {made.hidden.shape[0]} features where "
-                f"{len(CLASSES)} on {FEATURES} are read; run python -m assistant.scope_fit."
+                f"{len(CLASSES)} on {FEATURES + TEXT_DIM} are read; run python -m assistant.scope_fit."
             )
         return made
+
+    def save(self, path: Path) -> None:
+        """Writes the weights in half precision."""
+        from safetensors.numpy import save_file
+
+        parts = {"hidden": self.hidden, "hidden_bias": self.hidden_bias, "out": self.out, "out_bias": self.out_bias}
+        parts |= {_LOW_RANK + name: value for name, value in self.low_rank.items()}
+        save_file({name: np.ascontiguousarray(value.astype(np.float16)) for name, value in parts.items()}, path)
+        path.chmod(0o644)
 
 
 _OUT = np.array([name.startswith("out:") for name in CLASSES])

@@ -84,7 +84,8 @@ def _name(change: ValueChange) -> str:
 
 def _line(change: ValueChange) -> str:
     places = 0 if change.unit in ("ms", "°", "/min") else 2
-    step = f"{change.difference:+.{places}f}" if change.difference is not None else ""
+    # No sign before nothing.
+    step = f"{change.difference:{'+' if change.difference else ''}.{places}f}" if change.difference is not None else ""
     unit = f"{'' if change.unit in ('°', '/min') else ' '}{change.unit}"
     limit = f"{change.limit:.{places}f}"
     return f"{_name(change)} {change.before} → {change.after}: {step}{unit}, limit {limit}{unit} [M:{change.name}]"

@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from assistant.asking import ASKING, SURELY_ECG
+from assistant.content import GENERIC, content_of
 from assistant.intents import INTENTS, Question, parted
-from assistant.plain_words import clauses
+from assistant.plain_words import clauses, leads_named
 from assistant.question import (
     ASK_BACK,
-    GENERIC,
     GUESS,
     INTERVALS,
     LONGEST_QUESTION,
     NO_PREVIOUS,
     UNCLEAR_BELOW,
-    content_of,
+    asks_urgency,
     declined_as,
     typed_by_rules,
     understand_by_rules,
@@ -83,7 +83,7 @@ def understand(
     """
     asked = understand_by_rules(text, previous, recordings=recordings)
     parts = clauses(text)
-    if not parts or len(text) > LONGEST_QUESTION or asked.reason == NO_PREVIOUS:
+    if not parts or len(text) > LONGEST_QUESTION or asked.reason == NO_PREVIOUS or asks_urgency(text):
         return asked
     kept = _answerable_text(parts) if asked.intent not in ("unclear", "out_of_scope") else None
     pieces, request = _pieces(text), _request(text)
@@ -169,6 +169,8 @@ def _retyped(asked: Question, intent: str, recordings: int) -> Question:
     needed = {"verify": 1, "choose": 2, "query": 0, "explain": 0, "certainty": 0, "define": 0}
     if {intent, asked.intent} in ({"verify", "measurement"}, {"verify", "choose"}) or len(statements) < needed.get(intent, 0):
         return asked  # whether "is the QT long" is a finding or a value, and what "?AF ?SVT" is, are the rules' conventions
+    if intent == "normal" and content.measurements:  # "QRS normal?" asks of that value
+        return asked
     if intent == "measurement" and not content.measurements or intent == "define" and not content.mentions:
         return asked
     typed = typed_by_rules(asked.text, parts, None, recordings, told=intent)
@@ -181,7 +183,8 @@ def _by_judgement(asked: Question, judged: Judgement, recordings: int) -> Questi
         return asked if asked.intent == "unclear" else Question(asked.text, "unclear", reason=ASK_BACK, confidence=0.3)
     intent = judged.intent
     content = content_of(" ".join(clause for clause, _ in clauses(asked.text)))
-    if intent in ("verify", "choose", "define") and not content.mentions:
+    of_a_lead = intent == "measurement" and not content.measurements and leads_named(asked.text)  # intervals are no lead's
+    if of_a_lead or intent in ("verify", "choose", "define") and not content.mentions:
         return Question(asked.text, "unclear", recordings=recordings, confidence=0.3, reason=ASK_BACK)
     codes = ("NORM",) if intent == "normal" else ()
     measurements = INTERVALS if intent == "measurement" else ()

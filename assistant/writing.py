@@ -267,6 +267,7 @@ def write_answer(
     text = prompt(evidence, question, _mode(evidence), recordings=len(tokens), second=second)
     raw = _written(model, [_Asked(text, list(tokens), evidence, question, second)], _ANSWER_TOKENS)[0]
     own, total, dropped = _checked(*raw, evidence, question, second)
+    own = [line for line in own if _to_the_point(line, question)]
     if not _carries(own, must):
         return Written(tuple(must), total, dropped, raw[0] != raw[1])
     unsaid = [line for line in must[1:] if set(line.evidence) - _said(own) and _weighty(line)]
@@ -274,6 +275,12 @@ def write_answer(
     if question.intent == "summary":
         lines = tuple(_consistent(evidence, lines))
     return Written(lines, total, dropped, raw[0] != raw[1])
+
+
+def _to_the_point(line: Line, question: Question) -> bool:
+    """Not so a line that speaks only of findings that were not asked for, behind a question about one."""
+    about = {i.removeprefix("F:") for i in line.evidence if i.startswith("F:")}
+    return question.intent not in ("verify", "explain", "certainty") or not about or not about.isdisjoint(question.codes)
 
 
 def _carries(own: Sequence[Line], must: Sequence[Line]) -> bool:
@@ -331,7 +338,7 @@ def _checked(
 
 def _stammers(text: str, claims: Sequence[Any]) -> bool:
     """Whether one sentence names the same statement twice in the same way, or a list the same words ("A or A")."""
-    if re.search(r"\b(\w+(?: [\w-]+)+)(?:,| and| or|, and|, or) \1(?! ST)\b", text):
+    if re.search(r"\b(\w+(?: [\w-]+)+)(?:,| and| or|, and|, or) \1(?! ST)\b", text, re.IGNORECASE):
         return True
     named = [(code, claim.polarity) for claim in claims if isinstance(claim, FindingClaim) for code in claim.codes]
     return len(named) > len(set(named))

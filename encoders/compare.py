@@ -70,7 +70,8 @@ class ValueChange:
     """One measurement in both recordings.
 
     ``change``: "higher", "lower", "within noise", "only in the first", "only in the second" or "not comparable" (weak in one).
-    ``difference``: second less first in the value's unit (an axis by the shorter way round); None where one is missing.
+    ``difference``: second less first in the value's unit (an axis by the shorter way round), of the values as they are printed,
+    so that it is theirs to the last digit; None where one is missing. ``change`` goes by what was measured.
     """
 
     name: str
@@ -136,18 +137,19 @@ def _difference(name: str, before: float, after: float) -> float:
 
 
 def _one(limit: ChangeLimit, first: Measurement, second: Measurement) -> ValueChange:
-    difference = None
+    before, after = first.printed, second.printed
+    difference = None if before is None or after is None else round(_difference(limit.name, before, after), 2)
     if first.value is None or second.value is None:
         both = first.value is None and second.value is None
         change = "not comparable" if both else "only in the second" if first.value is None else "only in the first"
     else:
-        difference = _difference(limit.name, first.value, second.value)
+        step = _difference(limit.name, first.value, second.value)
         if min(first.reliability, second.reliability) < _LEAST_RELIABLE:
             change = "not comparable"
-        elif abs(difference) <= limit.limit:
+        elif abs(step) <= limit.limit:
             change = "within noise"
         else:
-            change = "higher" if difference > 0 else "lower"
+            change = "higher" if step > 0 else "lower"
     return ValueChange(limit.name, first.unit, first.text(), second.text(), difference, limit.limit, change, limit.source)
 
 

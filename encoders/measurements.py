@@ -79,17 +79,24 @@ class Measurement:
                 return UNITS[part]
         return ""
 
+    @property
+    def whole(self) -> bool:
+        """Whether it is printed without decimals; the others have two."""
+        return self.unit in ("/min", "ms", "°", "mV·ms") or self.name.endswith("_n")
+
+    @property
+    def printed(self) -> float | None:
+        """The value as rounded for print: from the three decimals of documents, so that whoever prints those shows the same."""
+        if self.value is None:
+            return None
+        return round(round(self.value, 3), 0 if self.whole else 2) + 0.0  # no value is "-0"
+
     def text(self) -> str:
         """The value as it is printed, e.g. "142 ms"; "not measurable" where it is None."""
-        if self.value is None:
+        if self.printed is None:
             return "not measurable"
-        if self.name.endswith("_n"):
-            return f"{self.value:.0f}"
-        if self.unit == "/min":
-            return f"{self.value:.0f}/min"
-        if self.unit in ("ms", "°", "mV·ms"):
-            return f"{self.value:.0f}{'' if self.unit == '°' else ' '}{self.unit}"
-        return f"{self.value:.2f} {self.unit}".rstrip()
+        gap = "" if self.unit in ("/min", "°", "") else " "
+        return f"{self.printed:.{0 if self.whole else 2}f}{gap}{self.unit}"
 
 
 @dataclass(frozen=True)

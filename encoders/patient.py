@@ -36,7 +36,7 @@ def hash_patient(key: str, home: Path | None = None) -> str:
     """
     text = unicodedata.normalize("NFC", key).strip()
     if not text:
-        raise QueryError("The patient key is empty; give --patient a text that stands for the patient, or leave it out.")
+        raise QueryError("The patient key is empty; give a text that stands for the patient, or leave it out.")
     secret = _secret(user_folder() if home is None else home)
     return hmac.new(secret, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
@@ -57,13 +57,13 @@ def _secret(home: Path) -> bytes:
             file.chmod(0o600)
     except OSError as error:
         raise ArtefactError(
-            f"The secret {_FILE} for --patient cannot be kept; name a folder that may be written in ECG_ASSISTANT_HOME."
+            f"The secret {_FILE} for patient keys cannot be kept; name a folder that may be written in ECG_ASSISTANT_HOME."
         ) from error
     except ValueError:
         secret = b""
     if len(secret) != _BYTES:
         raise ArtefactError(
-            f"The secret {_FILE} for --patient is damaged; restore it from a copy, or remove it to begin with new hashes."
+            f"The secret {_FILE} for patient keys is damaged; restore it from a copy, or remove it to begin with new hashes."
         )
     return secret
 

@@ -152,8 +152,10 @@ def add_recordings(
         intake.store.close()  # what was added is kept, also where the user breaks off
     for path in paths:
         remember_folder(Path(path) if Path(path).is_dir() else Path(path).parent)
-    unknown = tuple(sorted(table.unknown_codes)) if table is not None else ()
-    return replace(intake.report(), unknown_codes=unknown, ignored_columns=table.ignored if table is not None else ())
+    if table is None:
+        return intake.report()
+    unknown = {code: tuple(lines) for code, lines in sorted(table.unknown_codes.items())}
+    return replace(intake.report(), unknown_codes=unknown, ignored_columns=table.ignored)
 
 
 def _table(paths: Sequence[str | Path], metadata_csv: str | Path | None) -> MetadataTable | None:
@@ -188,15 +190,28 @@ def _planned(
         return
     found: set[str] = set()
     for row in table:
-        own = "" if row.record is None else _plain(row.record.root / row.record.file)
+        own = _plain(table.root / row.name)
         found.add(own)
-        if row.record is None and chosen is None:
+        if chosen is not None and own not in chosen:
+            continue
+        if row.record is None:
             intake.fail(row.name, row.remarks[0])
-        elif row.record is not None and (chosen is None or own in chosen):
+        else:
             intake.remark(row.name, row.remarks)
             yield replace(row.record, **about)
     for name in sorted((chosen or set()) - found):  # a file that was asked for is never passed over in silence
         intake.fail(Path(name).name, "It has no row in the table; add one, or add it without a table.")
+    if chosen is None and not table.ptbxl:
+        intake.without_row = sum(1 for path in paths for file in _files(path) if not _has_row(file, found, table))
+
+
+def _has_row(file: Path, found: set[str], table: MetadataTable) -> bool:
+    """Whether a file is in the table, with its ending or without; the table itself is no recording."""
+    return _plain(file) in found or str(file.with_suffix("")) in found or file.resolve() == table.file.resolve()
+
+
+def _files(path: str | Path) -> Iterator[Path]:
+    return (record.root / record.file for record in records_in(Path(path)))
 
 
 def records_in(path: Path) -> Iterator[Record]:

@@ -6,7 +6,7 @@ Workers read, measure and encode (`worker`, for an engine of `retrieval.engine`)
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -31,18 +31,20 @@ class BuildReport:
     metadata are new; ``replaced``: cases whose recording is another one now (under the same name, out of the same place).
     ``duplicates``: (recording, id of the case that holds the same recording already). ``failed``: (recording, reason), not
     taken in. ``remarks``: (recording, sentence) on cells that were left out of a case that was taken in.
-    ``unknown_codes``: codes in the table that the vocabulary lacks. ``ignored_columns``: columns that are not kept.
+    ``without_row``: recordings in the folder that the table has no row for. ``unknown_codes``: codes in the table that the
+    vocabulary lacks, each with the lines that hold it. ``ignored_columns``: columns that are not kept.
     """
 
     added: int = 0
     skipped: int = 0
     failed: tuple[tuple[str, str], ...] = ()
-    unknown_codes: tuple[str, ...] = ()
+    unknown_codes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     updated: int = 0
     replaced: int = 0
     duplicates: tuple[tuple[str, str], ...] = ()
     remarks: tuple[tuple[str, str], ...] = ()
     ignored_columns: tuple[str, ...] = ()
+    without_row: int = 0
 
 
 def _read(record: Record) -> ECG:
@@ -134,6 +136,7 @@ class Intake:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.without_row = 0  #: recordings that were passed over, as the table has no row for them
         self._added = self._skipped = self._updated = self._replaced = 0
         self._failed: list[tuple[str, str]] = []
         self._remarks: list[tuple[str, str]] = []
@@ -194,8 +197,8 @@ class Intake:
     def report(self) -> BuildReport:
         """What was done so far."""
         return BuildReport(
-            self._added, self._skipped, tuple(self._failed), (), self._updated, self._replaced, tuple(self._duplicates),
-            tuple(self._remarks),
+            self._added, self._skipped, tuple(self._failed), {}, self._updated, self._replaced, tuple(self._duplicates),
+            tuple(self._remarks), without_row=self.without_row,
         )  # fmt: skip
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import csv
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,7 +93,8 @@ class MetadataTable:
     def __init__(self, file: Path, root: Path) -> None:
         """Reads the header. InputError where the table cannot be read or has no column for the file."""
         self.file, self.root = file, root
-        self.unknown_codes: Counter[str] = Counter()  #: codes of the rows read so far that the vocabulary lacks
+        #: codes that the vocabulary lacks, and the lines, of those read so far, that hold them
+        self.unknown_codes: dict[str, list[int]] = {}
         try:
             raw = file.read_bytes()
         except OSError as error:
@@ -117,10 +117,11 @@ class MetadataTable:
             needed = f"the column {doubled[0]!r} stands twice" if doubled else "one named file is needed"
             raise InputError(f"The metadata table {file.name!r} has the columns {seen}; {needed}: give a CSV with a header.")
         self._width = len(header)
-        self._ptbxl = "filename_lr" in at and "scp_codes" in at
+        #: PTB-XL's own table: it leaves out nothing, and names each recording at one of its two rates
+        self.ptbxl = "filename_lr" in at and "scp_codes" in at
         used = set(self._column.values())
         #: columns that are not understood and not kept; PTB-XL's own are known to be so
-        self.ignored = () if self._ptbxl else tuple(n.strip() for i, n in enumerate(header) if i not in used and n.strip())
+        self.ignored = () if self.ptbxl else tuple(n.strip() for i, n in enumerate(header) if i not in used and n.strip())
 
     def __len__(self) -> int:
         """Rows at most: lines without the header."""
@@ -173,7 +174,8 @@ class MetadataTable:
         except QueryError as error:
             listed, unknown = {}, ()
             remarks.append(f"Row {line}: {error}")
-        self.unknown_codes.update(unknown)
+        for word in dict.fromkeys(unknown):
+            self.unknown_codes.setdefault(word, []).append(line)
         record = Record(
             self.root, text["file"], text.get("id") or text["file"].removesuffix(".hea"), bool(text.get("id")),
             statements=listed, where=text.get("where", "")[:400], **values,
@@ -187,7 +189,7 @@ class MetadataTable:
             age = float(text.replace(",", "."))
         except ValueError:
             age = float("nan")
-        if self._ptbxl and age == MASKED_AGE:
+        if self.ptbxl and age == MASKED_AGE:
             return MASKED_AS
         if 0 <= age <= 130:
             return age
@@ -199,7 +201,7 @@ class MetadataTable:
 
         word = text.lower().removesuffix(".0")
         # in PTB-XL 0 is male and 1 female; in a table of another source bare numbers say nothing safe
-        known = _SEX_WORDS | ({str(number): sex for number, sex in SEXES.items()} if self._ptbxl else {})
+        known = _SEX_WORDS | ({str(number): sex for number, sex in SEXES.items()} if self.ptbxl else {})
         if word in known or word in _UNKNOWN:
             return known.get(word)
         remarks.append(f"Row {line}: the sex {text[:20]!r} is neither F nor M; the case goes in without it.")

@@ -84,7 +84,7 @@ class Agreement:
         name, count = statement(self.code).name, f"{self.listed} of the {self.asked} most similar list it"
         if state == "present":
             return f"Similar cases bear out {name} less than usual: {count}."
-        return f"Similar cases speak against the absence of {name}: {count}, so that it cannot be judged."
+        return f"Similar cases leave the absence of {name} in doubt: {count}, so that it cannot be judged."
 
     @property
     def lift(self) -> float | None:

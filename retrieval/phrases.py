@@ -6,9 +6,9 @@ for all its codes: a case with any of them answers it.
 
 from __future__ import annotations
 
-from encoders.vocabulary import CODES, STATEMENTS, SUPERCLASSES, codes_in
+from encoders.vocabulary import CODES, STATEMENTS, SUPERCLASSES, codes_in, statement
 
-__all__ = ["LIMITS", "PHRASES"]
+__all__ = ["LIMITS", "OUTSIDE", "PHRASES", "at_site"]
 
 #: What loose words are taken for, as help and results print it.
 LIMITS = """\
@@ -16,7 +16,7 @@ elderly, geriatric, an old man or woman: 65 years and over; very old: 80 and ove
 child, teenager: under 18; "in her 70s", septuagenarian: the ten years; "70 years old": 68 to 72; tachycardic, rapid
 ventricular response: rate over 100/min; bradycardic, slow ventricular response: under 60/min; normal rate: 60 to 100/min;
 wide QRS: 120 ms and more; left axis: beyond -30 degrees, right axis: beyond 90; "rate 80": 75 to 85/min;
-"QRS 130 ms": 120 to 140.
+"45 bpm": 40 to 50; "QRS 130 ms": 120 to 140.
 """
 
 _ISCHAEMIA = tuple(c for c in CODES if c.startswith("ISC"))
@@ -41,7 +41,7 @@ _WORDINGS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
         ("SVARR", "AFIB", "AFLT", "SARRH", "SVTAC", "PSVT", "BIGU", "TRIGU", "PVC", "PAC", "PRC(S)"),
         ("arrhythmia", "irregular rhythm"),
     ),
-    (("PACE",), ("pacemaker", "paced rhythm", "ventricular pacing", "pacing spikes", "paced")),
+    (("PACE",), ("pacemaker", "paced rhythm", "ventricular pacing", "pacing spikes", "paced", "pacing")),
     (("BIGU",), ("bigeminy",)),
     (("TRIGU",), ("trigeminy",)),
     # ectopy
@@ -113,7 +113,7 @@ _WORDINGS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("2AVB", "3AVB"), ("high-grade AV block", "high grade heart block", "advanced AV block")),
     (("WPW",), ("Wolff-Parkinson-White", "pre-excitation", "preexcitation", "delta wave", "delta waves", "accessory pathway")),
     # infarction
-    (_INFARCTION, ("MI", "myocardial infarction", "heart attack", "infarct", "infarction", "old infarction", "infarct scar")),
+    (_INFARCTION, ("MI", "myocardial infarction", "heart attack", "infarct", "infarction", "infarct scar")),
     (("IMI", "ILMI", "IPMI", "IPLMI"), ("inferior MI", "inferior infarct", "inferior infarction", "inferior wall infarction")),
     (
         ("AMI", "ASMI", "ALMI"),
@@ -123,6 +123,14 @@ _WORDINGS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("ALMI",), ("anterolateral MI", "anterolateral infarct", "anterolateral infarction")),
     (_LATERAL_MI, ("lateral MI", "lateral infarct", "lateral infarction", "lateral wall infarction")),
     (("ILMI", "IPLMI"), ("inferolateral MI", "inferolateral infarction")),
+    # acute, as these say, is injury or an infarction of any stage: the library holds none
+    (("INJAS", "INJAL", "AMI", "ASMI", "ALMI"), ("anterior STEMI", "anterior wall STEMI")),
+    (("INJAS", "ASMI"), ("anteroseptal STEMI", "septal STEMI")),
+    (("INJAL", "ALMI"), ("anterolateral STEMI",)),
+    (("INJIN", "INJIL", "IMI", "ILMI", "IPMI", "IPLMI"), ("inferior STEMI", "inferior wall STEMI")),
+    (("INJIL", "ILMI", "IPLMI"), ("inferolateral STEMI",)),
+    (("INJLA", "INJAL", "INJIL", *_LATERAL_MI), ("lateral STEMI", "lateral wall STEMI")),
+    (_POSTERIOR_MI, ("posterior STEMI", "posterior wall STEMI")),
     (_POSTERIOR_MI, ("posterior MI", "posterior infarct", "posterior infarction", "posterior wall infarction")),
     (("QWAVE",), ("Q waves", "pathological Q waves", "Q wave")),
     (_INJURY, ("subendocardial injury", "myocardial injury", "injury current")),
@@ -172,7 +180,7 @@ _WORDINGS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
         ),
     ),
     (("RVH",), ("right ventricular enlargement", "right heart strain", "cor pulmonale")),
-    (("LVH", "RVH", "SEHYP", "VCLVH"), ("hypertrophy", "ventricular hypertrophy")),
+    (("LVH", "RVH", "SEHYP", "VCLVH"), ("hypertrophy", "ventricular hypertrophy", "hypertrophic cardiomyopathy")),
     (("LAO/LAE",), ("left atrial enlargement", "left atrial overload", "P mitrale", "left atrial abnormality")),
     (("RAO/RAE",), ("right atrial enlargement", "right atrial overload", "P pulmonale")),
     (("LAO/LAE", "RAO/RAE"), ("atrial enlargement", "enlarged atria")),
@@ -199,10 +207,10 @@ _WORDINGS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
 
 def _all() -> dict[str, tuple[str, ...]]:
     out: dict[str, tuple[str, ...]] = {}
-    for statement in STATEMENTS:
-        out[statement.name.lower()] = (statement.code,)
-        if statement.code not in ("EL", "SR", "MI"):  # too short to be meant where they stand
-            out[statement.code.lower()] = (statement.code,)
+    for known in STATEMENTS:
+        out[known.name.lower()] = (known.code,)
+        if known.code not in ("EL", "SR", "MI"):  # too short to be meant where they stand
+            out[known.code.lower()] = (known.code,)
     out["sr"] = ("SR",)
     for codes, wordings in _WORDINGS:
         for wording in wordings:
@@ -214,3 +222,35 @@ def _all() -> dict[str, tuple[str, ...]]:
 
 #: Wording in lower case → the codes it stands for, all in the vocabulary.
 PHRASES: dict[str, tuple[str, ...]] = _all()
+
+#: What no statement stands for, though some wording of another lies near: named as not understood, never searched for.
+OUTSIDE = (
+    # rhythm
+    "ventricular fibrillation", "ventricular flutter", "VF", "V fib", "ventricular tachycardia", "ventricular tachycardias",
+    "ventricular tachyarrhythmia", "VT", "V tach", "torsades de pointes", "torsade de pointes", "torsades", "asystole",
+    "cardiac arrest", "sinus arrest", "sinus pause", "sinus pauses", "SA block", "sinoatrial block", "sick sinus syndrome",
+    "sick sinus", "junctional rhythm", "junctional escape rhythm", "junctional tachycardia", "nodal rhythm", "AV nodal rhythm",
+    "escape rhythm", "idioventricular rhythm", "ectopic atrial rhythm", "wandering pacemaker", "electrical alternans",
+    # ischaemia
+    "NSTEMI", "non STEMI", "non ST elevation infarction", "non ST elevation MI", "non ST elevation myocardial infarction",
+    "acute coronary syndrome", "coronary occlusion", "coronary artery disease", "coronary heart disease",
+    "right ventricular infarction", "right ventricular infarct", "right ventricular MI", "RV infarction", "RV infarct", "RV MI",
+    # muscle, pericardium, lungs
+    "cardiomyopathy", "dilated cardiomyopathy", "takotsubo", "heart failure", "myocarditis",
+    "pericarditis", "pericardial effusion", "tamponade", "pulmonary embolism", "lung embolism", "valve disease",
+    "aortic stenosis", "dextrocardia",
+    # form
+    "early repolarisation", "early repolarization", "J wave", "J waves", "U wave", "U waves", "epsilon wave", "epsilon waves",
+    "Osborn wave", "Osborn waves", "fragmented QRS", "short QT", "short QT interval", "short QT syndrome", "short QTc",
+    "Brugada", "Brugada pattern", "Brugada syndrome", "hypercalcaemia", "hypercalcemia", "hypocalcaemia", "hypocalcemia",
+    # technique
+    "lead reversal", "lead misplacement", "arm lead reversal", "swapped leads", "reversed leads", "electrode swap",
+)  # fmt: skip
+
+_STEMS = ("anter", "infer", "later", "poster", "sept", "apic", "basal")
+
+
+def at_site(codes: tuple[str, ...], site: str) -> tuple[str, ...]:
+    """Those of ``codes`` whose names hold all that ``site`` says: of the infarctions, "inferolateral" leaves ILMI and IPLMI."""
+    stems = [stem for stem in _STEMS if stem in site]
+    return tuple(code for code in codes if all(stem in statement(code).name for stem in stems))

@@ -40,7 +40,7 @@ class TextEncoder:
         if not len(texts):
             return np.zeros((0, TEXT_DIM), np.float32)
         if self._model is None:
-            self._model = self._load()
+            self._model = self.load()
         vectors = self._model.encode(
             list(texts), batch_size=64, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
         )
@@ -52,7 +52,8 @@ class TextEncoder:
             self._kept[texts] = self.embed(texts)
         return self._kept[texts]
 
-    def _load(self) -> Any:
+    def load(self) -> Any:
+        """The sentence-transformers model, from checked weights. Raises ArtefactError where they are not sound."""
         folder = self._folder or _package_folder()
         _check(folder / WEIGHTS)
         # read by huggingface_hub at import; the local path below needs no network, this makes sure of it

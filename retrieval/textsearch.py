@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from encoders.errors import QueryError
 from encoders.vocabulary import CODES, STATEMENTS, statement
-from retrieval.phrases import PHRASES
+from retrieval.phrases import OUTSIDE, PHRASES, at_site
 from retrieval.store import CaseRow
 from retrieval.text import TextEncoder
 from retrieval.where import And, Condition
-from retrieval.wordrules import conditions_in
+from retrieval.wordrules import QUANTITY, conditions_in
 
 __all__ = ["Fit", "TextIndex", "TextQuery", "understand"]
 
@@ -40,14 +40,17 @@ NARROWER = 0.75
 MAX_LENGTH = 500
 
 _COLUMN = {code: i for i, code in enumerate(CODES)}
+_OUTSIDE = frozenset(name.lower() for name in OUTSIDE)
 #: Wordings with hyphens as spaces, as the text is read: "first-degree" and "first degree" are one.
-_WORDING = {phrase.replace("-", " "): phrase for phrase in PHRASES}
+_WORDING = {phrase.replace("-", " "): phrase for phrase in (*PHRASES, *_OUTSIDE)}
 _EXACT = re.compile(
     r"(?<![a-z0-9])(" + "|".join(re.escape(p) for p in sorted(_WORDING, key=len, reverse=True)) + r")(?![a-z0-9])"
 )
-#: Wordings for the sentence model: abbreviations mean nothing to it.
-_SPOKEN = tuple(p for p in PHRASES if " " in p or (len(p) > 8 and p.isalpha()))
-_SPLIT = re.compile(r"([,;.]|\b(?:and|with|plus|but|having|has|showing|shows)\b|(?=\b(?:without|no|not|excluding|except)\b))")
+#: Wordings for the sentence model: abbreviations mean nothing to it, "lateral STEMI" would be the nearest to any lateral wall.
+_SPOKEN = tuple(p for p in PHRASES if "stemi" not in p and (" " in p or (len(p) > 8 and p.isalpha())))
+_SPLIT = re.compile(
+    r"([,;]|\.(?!\d)|\b(?:and|with|plus|but|having|has|showing|shows)\b|(?=\b(?:without|no|not|excluding|except)\b))"
+)
 _NEGATION = re.compile(r"^\s*(?:without|no|not|excluding|except)\b|\b(?:excluded|ruled out|absent)\b")
 #: Other ways to say what is understood, put in their place first.
 _REWORDED = (
@@ -57,6 +60,9 @@ _REWORDED = (
         " without ",
     ),
     (r"\bnor\b", " or "),
+    (r"(?<=\d),(?=\d)", "."),
+    (r"\b12[ -]leads?\b", " "),
+    (r"\bsupra[ -]ventricular\b", "supraventricular"),
     (r"\botherwise (?:normal|unremarkable|healthy)\b", " "),
     # AHA/ACC/HRS 2009, part III, wants these named by their parts
     (r"\bbifascicular (?:heart )?block\b", " right bundle branch block and fascicular block "),
@@ -71,8 +77,17 @@ _IDLE_WORDS = (
 )
 _IDLE = frozenset(_IDLE_WORDS.split())
 
+#: Words of stage: no statement tells one; "new recordings" says nothing of the heart.
+_STAGE = re.compile(
+    r"\b(?:acute|subacute|recent|new|fresh|evolving|ongoing|old|chronic|healed|remote|prior|previous|past)\b"
+    r"(?! (?:ecgs?|ekgs?|electrocardiograms?|recordings?|tracings?|traces?|cases?|patients?|people|persons?|subjects?|adults?)\b)"
+)
+_SITE = re.compile(r"\b(?:antero|infero|postero)*(?:anterior|inferior|lateral|posterior|septal|septum|apical|basal)\b")
+
 #: Case ids → how well the sentence fits each ECG, float (n,).
 Fit = Callable[[list[str]], NDArray[np.floating]]
+
+
 @dataclass(frozen=True)
 class TextQuery:
     """What a text asks for. ``wanted``: sets of codes, of each of which a case should have one. ``unwanted``: codes it must
@@ -108,7 +123,7 @@ def understand(text: str, encoder: TextEncoder, *, keep_spoken: bool = False) ->
     """
     if not text.strip() or len(text) > MAX_LENGTH:
         raise QueryError(f"The text has {len(text.strip())} characters; give 1 to {MAX_LENGTH}.")
-    left = re.sub(r"[\s\x00-\x1f\ue000-\uf8ff]+", " ", text.lower().replace("’", "'"))
+    left = re.sub(r"[\s\x00-\x1f\ue000-\uf8ff]+", " ", text.lower().replace("’", "'").replace("−", "-"))
     for pattern, instead in _REWORDED:
         left = re.sub(pattern, instead, left)
     found = conditions_in(left)
@@ -123,24 +138,32 @@ def understand(text: str, encoder: TextEncoder, *, keep_spoken: bool = False) ->
     wanted: dict[tuple[str, ...], str] = {}
     unwanted: list[str] = []
     spoken: list[str] = []
-    ignored: list[str] = []
+    ignored = list(found.refused)
     for segment, negative in _segments(left):
-        named = [held[int(number)] for number in re.findall("\x01(\\d+)\x01", segment)]
+        every = [held[int(number)] for number in re.findall("\x01(\\d+)\x01", segment)]
+        outside = [phrase for phrase in every if phrase in _OUTSIDE]
+        named = [phrase for phrase in every if phrase not in _OUTSIDE]
+        ignored += outside
         words = re.sub("\x01(\\d+)\x01", lambda m: held[int(m[1])], segment)
         words = " ".join(w for w in re.findall(r"[^\W_][\w'/-]*", words) if w not in _IDLE)
+        rest = re.sub("\x01\\d+\x01", " ", segment)
+        sites = _SITE.findall(rest)
         groups = {PHRASES[phrase]: phrase for phrase in named}
         if not named:
-            if not words:
+            if not words or outside:  # words about what is outside are no search of their own
                 continue
             codes, phrase, _ = _nearest(words, encoder)
             if not codes or negative:  # what must not be there has to be named, not guessed
                 (spoken if keep_spoken and not negative and _speaks_of_ecg(words, encoder) else ignored).append(words)
                 continue
             groups = {codes: phrase}
-        elif len(named) == 1 and len(PHRASES[named[0]]) > 1 and words != named[0]:
+        elif not sites and len(named) == 1 and len(PHRASES[named[0]]) > 1 and words != named[0]:
             codes, phrase, likeness = _nearest(words, encoder)
             if likeness >= NARROWER and set(codes) < set(PHRASES[named[0]]):
                 groups = {codes: phrase}
+        groups, unheld = _at_sites(groups, sites)
+        ignored += unheld
+        ignored += _unheeded(rest, " ".join(groups.values()))
         if negative:
             unwanted += [code for codes in groups for code in codes]
         elif re.search(r"\bor\b", segment) and len(groups) > 1:
@@ -148,15 +171,30 @@ def understand(text: str, encoder: TextEncoder, *, keep_spoken: bool = False) ->
         else:
             wanted.update(groups)
     if not wanted and not unwanted and not found.conditions and not spoken:
-        raise QueryError(
-            f"Nothing in {text.strip()[:60]!r} names an ECG statement, an age, a sex or a measurement; "
-            'write, say, "elderly woman with atrial fibrillation".'
-        )
+        raise _nothing_in(text, found.refused, ignored)
     condition = None if not found.conditions else found.conditions[0] if len(found.conditions) == 1 else And(found.conditions)
     named_in_full = (statement(codes[0]).name if phrase.upper() in CODES else phrase for codes, phrase in wanted.items())
     line = ", ".join([*named_in_full, *spoken])
     gone = tuple(dict.fromkeys(unwanted))
-    return TextQuery(text, tuple(wanted), gone, condition, tuple(spoken), tuple(ignored), line, found.said)
+    return TextQuery(text, tuple(wanted), gone, condition, tuple(spoken), tuple(dict.fromkeys(ignored)), line, found.said)
+
+
+def _nothing_in(text: str, refused: tuple[str, ...], ignored: list[str]) -> QueryError:
+    """Why a text leaves nothing to search for."""
+    if refused:
+        return QueryError(f"{refused[0]!r} is out of range; check the number and its unit.")
+    if not _OUTSIDE.isdisjoint(ignored):
+        return QueryError(f"No statement of the library stands for {', '.join(ignored)}; search by another finding.")
+    return QueryError(
+        f"Nothing in {text.strip()[:60]!r} names an ECG statement, an age, a sex or a measurement; "
+        'write, say, "elderly woman with atrial fibrillation".'
+    )
+
+
+def _unheeded(rest: str, taken: str) -> list[str]:
+    """Stages and numbers that a segment says beside its wordings, unless the wordings ``taken`` for it hold them."""
+    stages = [word for word in _STAGE.findall(rest) if word not in taken]
+    return [*stages, *(" ".join(match[0].split()) for match in QUANTITY.finditer(rest))]
 
 
 def _segments(text: str) -> Iterator[tuple[str, bool]]:
@@ -176,6 +214,17 @@ def _segments(text: str) -> Iterator[tuple[str, bool]]:
             negative = False
         negative = negative or bool(_NEGATION.search(segment))
         yield segment, negative
+
+
+def _at_sites(groups: dict[tuple[str, ...], str], sites: list[str]) -> tuple[dict[tuple[str, ...], str], list[str]]:
+    """``groups`` narrowed to the codes at ``sites``, and the sites that none of their codes tells."""
+    unheld: list[str] = []
+    for site in sites:
+        if not any(at_site(codes, site) for codes in groups):
+            unheld.append(site)
+            continue
+        groups = {at_site(codes, site) or codes: f"{site} {phrase}" for codes, phrase in groups.items()}
+    return groups, unheld
 
 
 def _speaks_of_ecg(words: str, encoder: TextEncoder) -> bool:

@@ -6,6 +6,7 @@ shown with every search that used one of them.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,9 +14,9 @@ from dataclasses import dataclass
 from encoders.errors import QueryError
 from retrieval.where import Condition, Not, Or, parse
 
-__all__ = ["Understood", "conditions_in"]
+__all__ = ["QUANTITY", "Understood", "conditions_in"]
 
-_NUM = r"(\d{1,4}(?:\.\d+)?)"
+_NUM = r"(\d{1,4}+(?:\.\d+)?+)"  # possessive: half of "0.3" is no number
 _MORE = r"(?:over|above|greater than|more than|longer than|exceeding|>)"
 _MORE_OR = r"(?:at least|no less than|not less than|not under|not below|>=|≥|from)"
 _LESS = r"(?:under|below|less than|shorter than|<)"
@@ -24,7 +25,10 @@ _OPS = ((_MORE_OR, ">="), (_LESS_OR, "<="), (_MORE, ">"), (_LESS, "<"))
 _TO = r"\s*(?:-|–|to|and)\s*"
 _YEARS = r"\s*(?:years?|yrs?)?"
 _OLD = r"(?: years?)?(?: old| of age)?"
-_UNIT = r"\s*(?:ms|bpm|mv|/\s?min|per minute|beats per minute|°|degrees)"
+_PER_MINUTE = r"\s*(?:bpm\b|(?:beats )?(?:/\s?min(?:ute)?|per min(?:ute)?|a minute)\b|beats/min\b)"
+_TIME = r"\s*(?:ms|msecs?|milliseconds?|s|secs?|seconds?)\b"
+_DEGREES = r"\s*(?:°|deg(?:rees)?\b)"
+_UNIT = rf"(?:{_TIME}|{_PER_MINUTE}|{_DEGREES}|\s*(?:mv|mm|cm|kg)\b|\s*%)"
 _NEGATED = r"(?:\b(not|non|no|without|excluding|except(?: for)?)(?:\s+(?:an?|the|any|in|with|aged?|being))*[\s-]+)?"
 _MEASURED = {
     "qtc_ms": (r"qtc(?: interval| time)?", 10),
@@ -34,13 +38,15 @@ _MEASURED = {
     "rate_bpm": (r"(?:heart |ventricular )?rates?|pulse|hr", 5),
     "axis_deg": (r"(?:qrs |frontal |electrical )?axis", 10),
 }
+#: No interval or rate of an ECG lies outside: the unit is missing or something else is meant.
+_INTERVAL_MS, _RATE_BPM = (10, 3000), (10, 400)
 _LINK = r"\s*(?:is |of |was |prolonged |increased |widened |raised )*"
 _TENS = ("twent", "thirt", "fort", "fift", "sixt", "sevent", "eight", "ninet")
 _DECADE_OF = {f"{word}ies": tens for tens, word in enumerate(_TENS, 2)} | {f"{tens}0s": tens for tens in range(2, 10)}
 _ARIANS = ("vice", "trice", "quadra", "quinqua", "sexa", "septua", "octo", "nona")
 _SEX_OF = {"f": "F", "female": "F", "woman": "F", "m": "M", "male": "M", "man": "M", "his": "M", "her": "F"}
 
-_Meaning = Callable[[re.Match[str]], str]  # what a pattern found, its own groups by name or number → the condition
+_Meaning = Callable[[re.Match[str]], str | None]  # what a pattern found → the condition; None where the value makes no sense
 
 
 def _about(years: str) -> str:
@@ -48,8 +54,8 @@ def _about(years: str) -> str:
     return f"age>={float(years) - 2:g} and age<={float(years) + 2:g}"
 
 
-def _between(field: str, low: str, high: str) -> str:
-    return f"{field}>={low} and {field}<={high}"
+def _between(field: str, one: float, other: float) -> str:
+    return f"{field}>={min(one, other):g} and {field}<={max(one, other):g}"
 
 
 def _decade(tens: int) -> str:
@@ -60,16 +66,26 @@ def _fixed(text: str) -> _Meaning:
     return lambda match: text
 
 
+def _values(field: str, match: re.Match[str]) -> list[float]:
+    """The numbers of a match in the field's own unit, seconds as milliseconds; none where one cannot be such a value."""
+    groups = match.groupdict()
+    found = [float(groups[name]) for name in "ab" if groups.get(name)]
+    if (groups.get("unit") or "").strip().startswith("s"):
+        found = [1000 * value for value in found]
+    low, high = _INTERVAL_MS if field.endswith("_ms") else _RATE_BPM if field == "rate_bpm" else (-math.inf, math.inf)
+    return found if all(low <= value <= high for value in found) else []
+
+
 def _compared(field: str, op: str) -> _Meaning:
-    return lambda match: f"{field}{op}{match['a']}"
+    return lambda match: "".join(f"{field}{op}{value:g}" for value in _values(field, match)) or None
 
 
 def _ranged(field: str) -> _Meaning:
-    return lambda match: _between(field, match["a"], match["b"])
+    return lambda match: _between(field, *values) if (values := _values(field, match)) else None
 
 
 def _near(field: str, spread: int) -> _Meaning:
-    return lambda match: _between(field, f"{float(match['a']) - spread:g}", f"{float(match['a']) + spread:g}")
+    return lambda match: _between(field, values[0] - spread, values[0] + spread) if (values := _values(field, match)) else None
 
 
 def _in_decade(match: re.Match[str]) -> str:
@@ -77,19 +93,33 @@ def _in_decade(match: re.Match[str]) -> str:
     return _decade(_DECADE_OF[match["ten"].replace("'", "")]) + (f" and sex={sex}" if sex else "")
 
 
+def _measured(field: str, words: str, spread: int) -> tuple[tuple[str, _Meaning], ...]:
+    """The rules for a measurement named by ``words``: a range, a limit, and a value, taken ``spread`` to either side."""
+    sign = "-?" if field == "axis_deg" else ""
+    a, b = (number.replace("\\d", sign + r"\d", 1) for number in (_A, _B))
+    unit = rf"(?P<unit>{_TIME})" if field.endswith("_ms") else f"(?:{_UNIT})"
+    return (
+        (rf"\b(?:{words}){_LINK}(?:between |from )?{a}{_UNIT}{_TO}{b}{unit}", _ranged(field)),
+        (rf"\b(?:{words}){_LINK}(?:between |from )?{a}{_TO}{b}{unit}?(?![\s-]*y)", _ranged(field)),
+        *((rf"\b(?:{words}){_LINK}{word}\s*{a}{unit}?", _compared(field, op)) for word, op in _OPS),
+        (rf"\b(?:{words}){_LINK}(?:about |around |near )?{a}(?:{unit}|\b)", _near(field, spread)),
+    )
+
+
 _A, _B = _NUM.replace("(", "(?P<a>", 1), _NUM.replace("(", "(?P<b>", 1)
+_COMPARED = "|".join(word for word, _ in _OPS)
+#: A number that no rule took, with what it was compared by and its unit: one with neither counts from two digits on.
+QUANTITY = re.compile(
+    rf"(?:(?<![a-z])(?:{_COMPARED})\s*)(?<![\w.]){_NUM}(?:{_UNIT})?|(?<![\w.]){_NUM}{_UNIT}|(?<![\w.])\d{{2,4}}+(?:\.\d+)?(?!\w)"
+)
 _RULES: tuple[tuple[re.Pattern[str], _Meaning], ...] = tuple(
     (re.compile(_NEGATED + pattern), meaning)
     for pattern, meaning in (
-        *(
-            rule
-            for field, (words, spread) in _MEASURED.items()
-            for rule in (
-                (rf"\b(?:{words}){_LINK}(?:between |from )?{_A}{_TO}{_B}(?:{_UNIT})?", _ranged(field)),
-                *((rf"\b(?:{words}){_LINK}{word}\s*{_A}(?:{_UNIT})?", _compared(field, op)) for word, op in _OPS),
-                (rf"\b(?:{words}){_LINK}(?:about |around |near )?{_A}\b(?:{_UNIT})?", _near(field, spread)),
-            )
-        ),
+        *(rule for field, (words, spread) in _MEASURED.items() for rule in _measured(field, words, spread)),
+        # "45 bpm" needs no word for the rate
+        (rf"\b(?:between |from )?{_A}(?:{_PER_MINUTE})?{_TO}{_B}{_PER_MINUTE}", _ranged("rate_bpm")),
+        *((rf"(?<![a-z]){word}\s*{_A}{_PER_MINUTE}", _compared("rate_bpm", op)) for word, op in _OPS),
+        (rf"\b(?:about |around |near )?{_A}{_PER_MINUTE}", _near("rate_bpm", 5)),
         (r"\bleft axis(?: deviation)?\b", _fixed("axis_deg<-30")),  # AHA/ACC/HRS 2009, part III: beyond -30°
         (r"\bright axis(?: deviation)?\b", _fixed("axis_deg>90")),  # the same: beyond +90°
         # adult rates and QRS: AHA/ACC/HRS 2009, part III (QRS from 120 ms), and the usual 60 and 100/min
@@ -132,10 +162,11 @@ _MARK = 0xE000  # private characters, one for each condition that was cut out
 @dataclass(frozen=True)
 class Understood:
     """``conditions``: what the words mean, all of which must hold. ``said``: (words, condition as text), in the order found.
-    ``left``: the text without them."""
+    ``refused``: words with a value that cannot be, such as an interval of 0.3 without a unit. ``left``: the text without them."""
 
     conditions: tuple[Condition, ...]
     said: tuple[tuple[str, str], ...]
+    refused: tuple[str, ...]
     left: str
 
 
@@ -147,12 +178,16 @@ def conditions_in(text: str) -> Understood:
     """
     parts: list[Condition] = []
     said: list[tuple[str, str]] = []
+    refused: list[str] = []
     left = text
 
     for pattern, meaning in _RULES:
 
         def cut(match: re.Match[str], meaning: _Meaning = meaning) -> str:
             written = meaning(match)
+            if written is None:
+                refused.append(" ".join(match[0].split()))
+                return " "
             condition = parse(written)
             negated = bool(match[1])
             parts.append(Not(condition) if negated else condition)
@@ -173,4 +208,4 @@ def conditions_in(text: str) -> Understood:
             "search twice, or write it with --where."
         )
     gone = re.sub(rf"[{chr(_MARK)}-{last}]", " ", left)
-    return Understood(tuple(dict.fromkeys(parts)), tuple(said), gone)
+    return Understood(tuple(dict.fromkeys(parts)), tuple(said), tuple(refused), gone)

@@ -24,7 +24,7 @@ from typing import Any
 
 from encoders.errors import ArtefactError, QueryError
 from encoders.files import user_folder
-from ui.drafted import Edit, Sentence, drafted_sentences, masked_edit, signed_sentences
+from ui.drafted import Edit, Sentence, check_agreement, drafted_sentences, masked_edit, signed_sentences
 from ui.masking import masked
 
 __all__ = [
@@ -269,7 +269,8 @@ class AuditStore:
     def sign(self, draft_id: str, actor: Actor, signer: str, edits: Sequence[Edit]) -> Signature:
         """Records the sign-off of a draft: a decision for every drafted sentence, and added ones. Once per draft.
 
-        Raises QueryError where there is no such draft, it is signed already, the name is empty or a decision makes no sense.
+        Raises QueryError where there is no such draft, it is signed already, the name is empty, a decision makes no sense or
+        what is signed contradicts itself (``check_agreement``).
         """
         name = " ".join(signer.encode("utf-8", "ignore").decode().split())
         if not 2 <= len(name) <= 100:
@@ -282,6 +283,7 @@ class AuditStore:
                 raise QueryError(f"The draft was signed at {draft.signature.at}; draft the recording again to correct it.")
             kept = [masked_edit(edit) for edit in edits]
             signed_sentences(draft.sentences, edits)
+            check_agreement(draft.sentences, edits)
             said = signed_sentences(draft.sentences, kept)
             entry = self._add("sign", actor, draft_id, {
                 "recordings": list(draft.recordings), "kind": "signed", "signer": name, "versions": draft.versions,

@@ -18,7 +18,7 @@ from ui.desk import Busy, Desk
 from ui.editing import Edition
 from ui.replies import growing
 from ui.takeaway import KINDS, packed
-from ui.visit import Choice, Visit, compare, drafted, forget, judged, read_choice, recorded
+from ui.visit import Choice, Visit, compare, drafted, forget, judged, read_choice, recorded, turned
 
 if TYPE_CHECKING:
     from assistant import Assistant
@@ -139,7 +139,7 @@ class _Board:
         whole = [
             self.visit, self.pending, self.message, self.accordion, self.chooser, self.shown, self.previous, self.tools,
             self.paper, self.vitals, self.evidence, self.document, self.sign, self.findings, self.measured, self.compared,
-            self.cases, self.talk, self.files, self.tabs, self.patient,
+            self.cases, self.talk, self.files, self.tabs, self.age, self.sex, self.rate, self.unit, self.patient,
         ]  # fmt: skip
         about = [self.visit, self.files, self.pending, self.demo, self.age, self.sex, self.rate, self.unit, self.patient]
         private: dict[str, Any] = {"api_visibility": "private"}
@@ -154,7 +154,7 @@ class _Board:
         )
         self.courier.look(
             self.look, [self.visit],
-            [self.visit, self.message, self.document, self.paper, self.evidence, self.cases, self.answered],
+            [self.visit, self.message, self.document, self.tools, self.paper, self.evidence, self.cases, self.answered],
             show_progress="minimal", show_progress_on=[self.evidence], trigger_mode="multiple", **private,
         )  # fmt: skip
         self.courier.hand(
@@ -211,8 +211,9 @@ class _Board:
             entries, trouble = read_choice(Choice(demo, dropped, age, sex, rate, unit, patient))
             shown = self._judge(Visit(entries, shown=len(entries) - 1), request, progress)
             forget(dropped)
-            # The key goes with the files: the next recording may be another patient's.
-            cleared = {self.files: None, self.pending: (), self.patient: ""}
+            # What was typed goes with the files: the next recording may be another patient's, or of another device.
+            fields: Update = dict.fromkeys((self.age, self.sex, self.rate, self.unit, self.patient), "")
+            cleared = {self.files: None, self.pending: (), **fields}
             return {**shown, self.message: present.message_html(trouble), **cleared}
 
         out = self._carefully(held, work)
@@ -224,8 +225,7 @@ class _Board:
         def work(visit: Visit | None) -> Update:
             if visit is None or shown is None or not 0 <= shown < len(visit.entries):
                 return {}
-            previous = None if visit.previous == shown else visit.previous
-            return self._judge(replace(visit, shown=shown, previous=previous), request, progress)
+            return self._judge(turned(visit, shown), request, progress)
 
         return self._carefully(held, work)
 
@@ -265,7 +265,8 @@ class _Board:
             for n, e in enumerate(visit.entries)
         ]  # fmt: skip
         changes = compare(visit)
-        compared = present.empty_html(texts.COMPARE_EMPTY) if changes is None else panes.comparison_html(changes, document)
+        empty = present.empty_html(texts.COMPARE_CHOOSE if several else texts.COMPARE_EMPTY)
+        compared = empty if changes is None else panes.comparison_html(changes, document)
         others = [(texts.NO_PREVIOUS, -1), *(one for one in names if one[1] != visit.shown)]
         return {
             self.visit: visit,
@@ -273,7 +274,7 @@ class _Board:
             self.chooser: gr.Row(visible=several),
             self.shown: gr.Dropdown(choices=names, value=visit.shown),
             self.previous: gr.Dropdown(choices=others, value=-1 if visit.previous is None else visit.previous),
-            self.tools: present.tools_html(looking.leads_of(visit.entry), visit.entry.ecg.duration_s, visit.view),
+            self.tools: _tools(visit),
             self.paper: looking.paper_of(visit),
             self.vitals: panes.vitals_html(document),
             self.evidence: present.hint_html(texts.EVIDENCE_EMPTY),
@@ -283,7 +284,7 @@ class _Board:
             self.measured: panes.measurements_html(document),
             self.compared: compared,
             self.cases: self._cases(document),
-            self.talk: [],
+            self.talk: gr.Chatbot(value=[], placeholder=texts.CHAT_READY),
             self.tabs: gr.Tabs(selected="draft"),
         }
 
@@ -309,37 +310,43 @@ class _Board:
             if visit is None:
                 return {}
             if "view" in data:
-                old, view = visit.view, looking.view_of(data["view"])
-                # Another layout is asked for to see that layout, and not every lead under the other with its marks.
-                seen = replace(visit, view=view, marked=visit.marked if view.layout == old.layout else None)
-                return {self.visit: seen, self.paper: looking.paper_of(seen)}
+                return self._drawn(visit, looking.viewed(visit, looking.view_of(data["view"])))
             if "case" in data:
                 case_id = str(data["case"])
-                opened = {**visit.traces, case_id: looking.case_paper(visit, case_id, self.desk.recordings)}
+                opened = {shown: paper for shown, paper in visit.traces.items() if shown != case_id}
+                if case_id not in visit.traces:  # the same button hides it again
+                    opened[case_id] = looking.case_paper(visit, case_id, self.desk.recordings)
                 return {self.visit: replace(visit, traces=opened), self.cases: self._cases(visit.report.document, opened)}
             return self._evidence(visit, str(data.get("id") or ""), str(data.get("sentence") or ""), bool(data.get("show")))
 
         return self._once(held, data, work)
 
+    def _drawn(self, before: Visit, visit: Visit) -> Update:
+        """The paper of a visit that is looked at in another way; its tools, too, where they name another layout now."""
+        out = {self.visit: visit, self.paper: looking.paper_of(visit)}
+        same = looking.view_shown(before).layout == looking.view_shown(visit).layout
+        return out if same else {**out, self.tools: _tools(visit)}
+
     def _evidence(self, visit: Visit, evidence_id: str, key: str, show: bool) -> Update:
         """What a sentence or an id rests on; where that is a finding, what speaks for it is drawn on the paper."""
         document, said = visit.report.document, ""
         ids: tuple[str, ...] = (evidence_id,) if evidence_id else ()
+        # Marks belong to the evidence that is told: where other evidence takes its place, they go.
+        bare = replace(visit, marked=None)
         if evidence_id == "clear":
-            seen = replace(visit, marked=None)
-            return {self.visit: seen, self.paper: looking.paper_of(seen), self.evidence: present.hint_html(texts.EVIDENCE_EMPTY)}
+            return {**self._drawn(visit, bare), self.evidence: present.hint_html(texts.EVIDENCE_EMPTY)}
         if key:
             row = next((row for _, rows in visit.report.edition.rows() for row in rows if row.key == key), None)
             said, ids = ("", ()) if row is None else (row.text, row.evidence)
         known = {f["code"] for f in document.get("findings") or ()}
         code = next((i[2:] for i in ids if i.startswith("F:") and i[2:] in known), None)
         if code is None:
-            return {self.evidence: panes.evidence_html(ids, document, said)}
+            told = panes.evidence_html(ids, document, said)
+            return {self.evidence: told} if visit.marked is None else {**self._drawn(visit, bare), self.evidence: told}
         with self.desk.place():
             marked = self.desk.with_assistant(lambda assistant: looking.explained(assistant, visit.entry, code))
-        seen = replace(visit, marked=marked)
         told = panes.evidence_html(ids, document, said, looking.spoken_html(marked))
-        return {self.visit: seen, self.paper: looking.paper_of(seen), self.evidence: told}
+        return {**self._drawn(visit, replace(visit, marked=marked)), self.evidence: told}
 
     def hand(self, held: _Held | None, request: gr.Request, event: gr.EventData) -> Update:
         """Signs, or packs the report to be taken away. The patient's label is in the event alone, and in what is packed."""
@@ -396,6 +403,11 @@ class _Board:
             return
         for part in growing(lines, reply, document):
             yield {self.talk: [*said, {"role": "assistant", "content": part}]}
+
+
+def _tools(visit: Visit) -> str:
+    """The paper's tools, as what is drawn has them."""
+    return present.tools_html(looking.leads_of(visit.entry), visit.entry.ecg.duration_s, looking.view_shown(visit))
 
 
 def _edition(edition: Edition, data: dict[str, Any]) -> Edition:

@@ -4,13 +4,28 @@
   "use strict";
   const NS = "http://www.w3.org/2000/svg";
   const STEP_MM = 0.5, LONG_MM = 5, ZOOMS = [1, 1.25, 1.5, 2, 2.5, 3, 4, 6];
-  let zoom = 1, on = false, points = [], cursor = null, sheet = null;
+  /* A sheet of ten seconds at 25 mm/s fits the place; a wider one keeps that scale, and is scrolled. */
+  const FIT_MM = 270;
+  let zoom = 1, on = false, points = [], cursor = null, sheet = null, drawn = "", said = "";
 
   const sheets = () => [...document.querySelectorAll("#paper .ea-svg")];
-  const out = (text) => { const field = document.querySelector(".ea-caliper-out"); if (field) field.textContent = text; };
+  const out = (text) => { said = text; show(); };
 
+  /* How the tools and papers look, set where it differs: the server writes them anew without it. */
+  function show() {
+    document.querySelectorAll("[data-calipers]").forEach((button) => button.setAttribute("aria-pressed", String(on)));
+    document.querySelectorAll("#paper .ea-scroll").forEach((box) => box.classList.toggle("ea-measuring", on));
+    document.querySelectorAll(".ea-caliper-out").forEach((field) => { if (field.textContent !== said) field.textContent = said; });
+  }
+
+  /* The width of a sheet on the screen; its style knows the size of a pixel on the paper, for names that stay readable. */
   function applyZoom() {
-    sheets().forEach((svg) => { const wide = Math.round(100 * zoom) + "%"; if (svg.style.width !== wide) svg.style.width = wide; });
+    sheets().forEach((svg) => {
+      const wide = svg.viewBox.baseVal.width, width = Math.round(100 * zoom * Math.max(1, wide / FIT_MM)) + "%";
+      if (svg.style.width !== width) svg.style.width = width;
+      const shown = svg.getBoundingClientRect().width, pixel = shown ? (wide / shown).toFixed(3) : "0";
+      if (svg.style.getPropertyValue("--ea-pixel") !== pixel) svg.style.setProperty("--ea-pixel", pixel);
+    });
   }
   function setZoom(what) {
     const at = ZOOMS.indexOf(zoom);
@@ -18,14 +33,30 @@
     applyZoom();
   }
 
-  function setCalipers(wanted) {
-    on = wanted;
+  /* Nothing is measured yet, on this sheet or on none. */
+  function begin(svg) {
+    sheet = svg;
+    drawn = svg ? svg.dataset.drawn : "";
     points = [];
     cursor = null;
-    document.querySelectorAll("[data-calipers]").forEach((button) => button.setAttribute("aria-pressed", String(on)));
-    document.querySelectorAll("#paper .ea-scroll").forEach((box) => box.classList.toggle("ea-measuring", on));
     draw();
     out(on ? window.eaTexts.first : "");
+  }
+
+  function setCalipers(wanted) {
+    on = wanted;
+    begin(null);
+  }
+
+  /* The point that the keyboard moves, at first in the middle of what is seen of the paper. True where it was there already. */
+  function pointed(box) {
+    const svg = box.querySelector(".ea-svg");
+    if (svg === sheet && cursor) return true;
+    begin(svg);
+    const seen = box.getBoundingClientRect();
+    cursor = place(svg, { clientX: seen.left + seen.width / 2, clientY: seen.top + seen.height / 2 });
+    draw();
+    return false;
   }
 
   function place(svg, event) {
@@ -64,7 +95,7 @@
 
   function set(point) {
     points = points.length >= 2 ? [point] : [...points, point];
-    cursor = points.length === 1 ? { ...point } : null;
+    cursor = { ...point };
     draw();
     out(points.length === 2 ? told(points[0], points[1]) : window.eaTexts.second);
   }
@@ -76,7 +107,7 @@
     if (at("[data-calipers]")) { setCalipers(!on); return; }
     const svg = at("#paper .ea-svg");
     if (on && svg) {
-      if (svg !== sheet) { sheet = svg; points = []; }
+      if (svg !== sheet) begin(svg);
       set(place(svg, event));
     }
   });
@@ -96,35 +127,39 @@
   const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
   document.addEventListener("keydown", (event) => {
     const box = event.target.closest && event.target.closest("#paper .ea-scroll");
-    if (!box || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!box || !box.querySelector(".ea-svg") || event.ctrlKey || event.metaKey || event.altKey) return;
     const key = event.key;
     if (key === "+" || key === "=") setZoom("in");
     else if (key === "-") setZoom("out");
     else if (key === "0") setZoom("fit");
     else if (key === "c" || key === "C") {
       setCalipers(!on);
-      sheet = box.querySelector(".ea-svg");
-      if (on && sheet) { cursor = { x: sheet.viewBox.baseVal.width / 4, y: sheet.viewBox.baseVal.height / 4 }; draw(); }
+      if (on) pointed(box);
     } else if (on && key === "Escape") setCalipers(false);
-    else if (on && cursor && MOVES[key]) {
+    else if (on && MOVES[key]) {
+      pointed(box);
       const step = event.shiftKey ? LONG_MM : STEP_MM;
       cursor = { x: cursor.x + MOVES[key][0] * step, y: cursor.y + MOVES[key][1] * step };
+      if (points.length === 2) points = [];
       draw();
-      if (points.length === 1) out(told(points[0], cursor));
-    } else if (on && cursor && (key === "Enter" || key === " ")) set({ ...cursor });
-    else return;
+      out(points.length ? told(points[0], cursor) : window.eaTexts.first);
+    } else if (on && (key === "Enter" || key === " ")) {
+      if (pointed(box)) set({ ...cursor });
+    } else return;
     event.preventDefault();
   });
+  // Whoever comes to the paper by keyboard sees the point; for the mouse, and while something is measured, nothing changes.
+  document.addEventListener("focusin", (event) => {
+    if (on && !points.length && event.target.matches("#paper .ea-scroll:focus-visible")) pointed(event.target);
+  });
+  window.addEventListener("resize", applyZoom);
 
-  // A sheet that is drawn anew keeps the zoom; measured points belong to the sheet that is gone.
+  // A sheet that is drawn anew keeps the zoom; measured points belong to the drawing that is gone. Gradio changes the sheet in
+  // place, now and then by its attributes alone, so the drawing's own mark tells.
   new MutationObserver(() => {
     applyZoom();
-    if (sheet && !sheet.isConnected) {
-      sheet = null;
-      points = [];
-      cursor = null;
-      document.querySelectorAll("#paper .ea-scroll").forEach((box) => box.classList.toggle("ea-measuring", on));
-      out(on ? window.eaTexts.first : "");
-    }
-  }).observe(document, { childList: true, subtree: true });
+    const here = sheet && sheet.isConnected, same = here && sheet.dataset.drawn === drawn && sheet.querySelector(".ea-calipers");
+    if (on && sheet && !same) begin(null);
+    show();
+  }).observe(document, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-drawn"] });
 })();

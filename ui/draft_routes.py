@@ -74,6 +74,8 @@ def add_draft_routes(app: FastAPI, desk: Desk) -> None:
     def sign(actor: Annotated[Actor, needs("sign")], draft_id: DraftId, sign_off: SignOff) -> JSONResponse:
         """Every sentence of `to_sign` is accepted, changed or rejected, and others may be added. A draft is signed once.
 
+        A finding that is rejected in one sentence, or changed away, may not stand in another one of the draft.
+
         Typed text is kept in the audit store with names, dates and long numbers masked; do not write names into it.
         """
         if found(draft_id).signature is not None:

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from encoders.errors import QueryError
-from encoders.vocabulary import CODES
+from encoders.vocabulary import CODES, statement
 from ui.masking import masked
 
 __all__ = [
     "ACCEPTED",
     "ADDED",
     "CHANGED",
+    "COMPARISON",
     "KINDS",
     "MAX_EDITS",
     "MAX_SENTENCE",
@@ -21,6 +22,8 @@ __all__ = [
     "SIGNED_SECTIONS",
     "Edit",
     "Sentence",
+    "check_agreement",
+    "denied",
     "drafted_sentences",
     "masked_edit",
     "signed_sentences",
@@ -31,6 +34,8 @@ ACCEPTED, CHANGED, REJECTED, ADDED = KINDS = ("accepted", "changed", "rejected",
 SIGNED_SECTIONS = (
     "impression", "rhythm", "rate and intervals", "axis", "conduction", "chambers", "infarction and ST-T", "comparison",
 )  # fmt: skip
+#: Its sentences tell what became of a finding, which may be wrong though the finding is there.
+COMPARISON = "comparison"
 _OPEN = ("undetermined", "not assessed")
 MAX_SENTENCE = 1000
 MAX_EDITS = 500
@@ -148,6 +153,46 @@ def signed_sentences(drafted: Sequence[Sentence], edits: Sequence[Edit]) -> tupl
         elif edit.kind == ACCEPTED:
             kept.append(sentence)
     return (*kept, *added)
+
+
+def denied(sentence: Sentence, edit: Edit) -> frozenset[str]:
+    """Findings that the decision about a drafted sentence takes out of it.
+
+    None where it is about a comparison (that something changed is denied, and not that it is there), nor where nobody knows
+    what the new words state.
+    """
+    if sentence.section == COMPARISON or edit.kind not in (CHANGED, REJECTED):
+        return frozenset()
+    if edit.kind == CHANGED:
+        return frozenset() if edit.codes is None else frozenset(sentence.codes).difference(edit.codes)
+    return frozenset(sentence.codes)
+
+
+def check_agreement(drafted: Sequence[Sentence], edits: Sequence[Edit]) -> None:
+    """Raises QueryError where a finding that was taken out of one drafted sentence still stands in another.
+
+    What a human states anew is left alone: it may say in other words, or elsewhere, what was rejected as it was drafted.
+    """
+    decided = [(drafted[edit.sentence], edit) for edit in edits if edit.sentence is not None]
+    gone = {code: sentence.section for sentence, edit in decided for code in denied(sentence, edit)}
+    for sentence, edit in decided:
+        text = edit.text.strip() if edit.kind == CHANGED else sentence.text
+        for code in _kept(sentence, edit):
+            if code in gone:
+                name = statement(code).name
+                raise QueryError(
+                    f"{name[0].upper()}{name[1:]} was taken out under {gone[code]}, but \"{text}\" under {sentence.section} still"
+                    " states it; reject or change that sentence too, or take the first decision back."
+                )
+
+
+def _kept(sentence: Sentence, edit: Edit) -> tuple[str, ...]:
+    """Findings of a drafted sentence that it states after the decision, too."""
+    if edit.kind == REJECTED:
+        return ()
+    if edit.kind == ACCEPTED or edit.codes is None:
+        return sentence.codes
+    return tuple(code for code in sentence.codes if code in edit.codes)
 
 
 def _check(edit: Edit) -> None:

@@ -2,6 +2,9 @@
 
 ``ui.drafted`` says which sentences of a report are judged and what a decision is; here the decisions are gathered, one at a
 time, with nothing stored. A sentence without a decision stands as drafted, and is accepted by the signature.
+
+A reader who rejects a finding rejects it wherever it stands: sentences that state nothing else follow a decision on one of them,
+until that is taken back or they are judged on their own.
 """
 
 from __future__ import annotations
@@ -15,11 +18,13 @@ from ui.drafted import (
     ACCEPTED,
     ADDED,
     CHANGED,
+    COMPARISON,
     MAX_SENTENCE,
     REJECTED,
     SIGNED_SECTIONS,
     Edit,
     Sentence,
+    denied,
     drafted_sentences,
     signed_sentences,
 )
@@ -32,7 +37,8 @@ DRAFTED = "drafted"
 @dataclass(frozen=True)
 class Row:
     """One sentence as the page shows it: ``key`` names it in a decision ("3", or "+0" for an added one), ``state`` is
-    "drafted" or a kind of ``ui.drafted``, ``text`` as it stands, ``drafted`` as it was written ("" where a human added it)."""
+    "drafted" or a kind of ``ui.drafted``, ``text`` as it stands, ``drafted`` as it was written ("" where a human added it),
+    ``follows`` the section of a sentence whose decision it follows ("": none)."""
 
     key: str
     section: str
@@ -41,6 +47,7 @@ class Row:
     drafted: str
     evidence: tuple[str, ...]
     source: str
+    follows: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """A document of plain types."""
@@ -52,7 +59,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Edition:
-    """Drafted sentences and the decisions so far. Every decision gives a new edition."""
+    """Drafted sentences and the reader's own decisions so far. Every decision gives a new edition."""
 
     drafted: tuple[Sentence, ...]
     edits: tuple[Edit, ...] = ()
@@ -64,12 +71,60 @@ class Edition:
 
     # Decisions --------------------------------------------------------------------------------------------------------
 
-    def _decided(self, n: int) -> Edit | None:
+    def _own(self, n: int) -> Edit | None:
         return next((edit for edit in self.edits if edit.sentence == n), None)
 
-    def _with(self, n: int, edit: Edit | None) -> Edition:
-        rest = tuple(one for one in self.edits if one.sentence != n or one.kind == ADDED)
-        return replace(self, edits=rest if edit is None else (*rest, edit))
+    def _decided(self, n: int) -> Edit | None:
+        """The reader's decision about a sentence, or what follows for it from one about another."""
+        return self._own(n) or self._following(n)
+
+    def _rewords(self, edit: Edit, n: int) -> bool:
+        """Whether new words of another sentence are for this one, too: both stated the same, which those words may not."""
+        if edit.kind != CHANGED or edit.sentence is None:
+            return False
+        other, sentence = self.drafted[edit.sentence], self.drafted[n]
+        alike = set(other.codes) == set(sentence.codes) and COMPARISON not in (other.section, sentence.section)
+        return alike and (edit.codes is None or bool(denied(other, edit)))
+
+    def _reaching(self, n: int) -> list[Edit]:
+        """Decisions about other sentences that touch what this one states."""
+        codes = set(self.drafted[n].codes)
+        others = ((edit, edit.sentence) for edit in self.edits if edit.sentence not in (None, n))
+        return [
+            edit for edit, m in others
+            if codes and m is not None and (denied(self.drafted[m], edit) & codes or self._rewords(edit, n))
+        ]  # fmt: skip
+
+    def _following(self, n: int) -> Edit | None:
+        """What follows from decisions about other sentences: the same new words, or rejection where nothing it states is left."""
+        reaching = self._reaching(n)
+        new_words = [edit for edit in reaching if self._rewords(edit, n)]
+        if new_words:
+            return replace(new_words[-1], sentence=n)
+        gone = {code for edit in reaching if edit.sentence is not None for code in denied(self.drafted[edit.sentence], edit)}
+        return Edit(REJECTED, n) if reaching and gone.issuperset(self.drafted[n].codes) else None
+
+    def _without(self, gone: Iterable[Edit]) -> Edition:
+        left = list(gone)
+        return replace(self, edits=tuple(edit for edit in self.edits if edit not in left))
+
+    def _with(self, n: int, edit: Edit) -> Edition:
+        """With a decision; an earlier acceptance of what follows from it is taken back, so that the later one counts."""
+        own = self._own(n)
+        rest = self if own is None else self._without([own])
+        new = replace(rest, edits=(*rest.edits, edit))
+        reached = [
+            one for one in rest.edits
+            if one.kind == ACCEPTED and one.sentence is not None and edit in new._reaching(one.sentence)
+            and new._following(one.sentence) is not None
+        ]  # fmt: skip
+        return new._without(reached)
+
+    def _taken_back(self, n: int) -> Edition:
+        """As drafted again: without the decision about the sentence, or else without those that it follows."""
+        own = self._own(n)
+        rest = self if own is None else self._without([own])
+        return rest if rest._following(n) is None else rest._without(rest._reaching(n))
 
     def _added(self) -> list[Edit]:
         return [edit for edit in self.edits if edit.kind == ADDED]
@@ -88,21 +143,23 @@ class Edition:
         if key.startswith("+"):
             return self
         n = self._number(key, len(self.drafted))
-        old = self._decided(n)
-        return self._with(n, None if old is not None and old.kind == ACCEPTED else Edit(ACCEPTED, n))
+        old = self._own(n)
+        return self._without([old]) if old is not None and old.kind == ACCEPTED else self._with(n, Edit(ACCEPTED, n))
 
     def reject(self, key: str) -> Edition:
-        """The sentence is no part of the report; rejecting twice takes that back. An added one is gone."""
+        """The sentence is no part of the report, nor are others that state nothing but its findings; rejecting one of them
+        again takes that back. An added one is gone."""
         if key.startswith("+"):
             added = self._added()
             del added[self._number(key, len(added))]
             return self._with_added(added)
         n = self._number(key, len(self.drafted))
         old = self._decided(n)
-        return self._with(n, None if old is not None and old.kind == REJECTED else Edit(REJECTED, n))
+        return self._taken_back(n) if old is not None and old.kind == REJECTED else self._with(n, Edit(REJECTED, n))
 
     def change(self, key: str, text: str) -> Edition:
-        """The sentence in other words. Raises QueryError for an empty or endless one."""
+        """The sentence in other words; those that stated the same get them too, unless the words still state it for certain.
+        Raises QueryError for an empty or endless one."""
         words = _checked(text)
         if key.startswith("+"):
             added = self._added()
@@ -152,6 +209,13 @@ class Edition:
         """How many drafted sentences nobody has judged yet."""
         return sum(self._decided(n) is None for n in range(len(self.drafted)))
 
+    def _follows(self, n: int) -> str:
+        """The section of the sentence whose decision this one follows, of several the last; "" where it follows none."""
+        if self._own(n) is not None or self._following(n) is None:
+            return ""
+        last = [edit.sentence for edit in self._reaching(n)][-1]
+        return "" if last is None else self.drafted[last].section
+
     def rows(self) -> tuple[tuple[str, tuple[Row, ...]], ...]:
         """All sentences as the page shows them, rejected ones too, section by section; empty sections are left out."""
         found: dict[str, list[Row]] = {name: [] for name in SIGNED_SECTIONS}
@@ -159,8 +223,9 @@ class Edition:
             edit = self._decided(n)
             text = edit.text if edit is not None and edit.kind == CHANGED else sentence.text
             state = DRAFTED if edit is None else edit.kind
+            follows = self._follows(n)
             found[sentence.section].append(
-                Row(str(n), sentence.section, state, text, sentence.text, sentence.evidence, sentence.source)
+                Row(str(n), sentence.section, state, text, sentence.text, sentence.evidence, sentence.source, follows)
             )
         for n, edit in enumerate(self._added()):
             found[edit.section].append(Row(f"+{n}", edit.section, ADDED, edit.text, "", (), "human"))

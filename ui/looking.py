@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RECORDINGS", "at_hand", "case_paper", "explained", "leads_of", "paper_of", "recording_folders", "spoken_html", "view_of",
+    "view_shown", "viewed",
 ]  # fmt: skip
 
 #: Environment variable with the folders (as in PATH) in which recordings of similar cases are looked for.
@@ -48,6 +49,19 @@ def view_of(data: Mapping[str, Any]) -> View:
         raise QueryError("This way of showing the leads is not known; choose one of those offered.") from None
 
 
+def view_shown(visit: Visit) -> View:
+    """The view as it is drawn: where stretches are marked, every lead has its own row, so that all of them are seen."""
+    return visit.view if visit.marked is None else replace(visit.view, layout="rows")
+
+
+def viewed(visit: Visit, asked: View) -> Visit:
+    """The visit in the view that the tools ask for. Another layout than the one drawn takes the marks away; else they stay, and
+    the layout from before them comes back when they go."""
+    if visit.marked is not None and asked.layout == view_shown(visit).layout:
+        return replace(visit, view=replace(asked, layout=visit.view.layout))
+    return replace(visit, view=asked, marked=None)
+
+
 def _svg(entry: Entry, view: View, marked: Explanation | None, key: str) -> tuple[str, str]:
     """The sheet of one recording, and a note on what it cannot show."""
     ecg = with_limb_leads(entry.ecg)
@@ -57,7 +71,9 @@ def _svg(entry: Entry, view: View, marked: Explanation | None, key: str) -> tupl
 
         found = delineate(ecg)
         if found is not None:
-            return svg(beat_sheet(found, view), scale=f"{texts.BEATS_SCALE}   {scale_text(ecg, view)}", key=key, label=alt), ""
+            with_p = entry.reading.evidence.measurements.value("pr_ms") is not None
+            sheet = beat_sheet(found, view, with_p=with_p)
+            return svg(sheet, scale=f"{texts.BEATS_SCALE}   {scale_text(ecg, view)}", key=key, label=alt), ""
         return svg(sheet_of(ecg, replace(view, layout="grid")), scale=scale_text(ecg, view), key=key, label=alt), texts.NO_BEATS
     title, paper = "", Paper(row_mm=_COMPACT_MM) if view.layout == "rows" else Paper()
     spans: tuple[Span, ...] = ()
@@ -71,22 +87,27 @@ def _svg(entry: Entry, view: View, marked: Explanation | None, key: str) -> tupl
 
 
 def paper_of(visit: Visit) -> str:
-    """The paper as the visitor chose it; the previous recording beside it where there is one.
-
-    Where stretches are marked, every lead has its own row, so that all of them are seen.
-    """
-    view = replace(visit.view, layout="rows") if visit.marked is not None and visit.view.layout != "rows" else visit.view
+    """The paper as the visitor chose it, captioned with whose recording it is; the previous one beside it where there is one."""
+    view = view_shown(visit)
     shown, note = _svg(visit.entry, view, visit.marked, "now")
     if visit.previous is None:
-        return paper_html([("", shown)], note)
+        return paper_html([(_caption(visit.entry), shown)], note)
     before = visit.entries[visit.previous]
     sheet, other_note = _svg(before, view, None, "before")
-    captions = [_caption(texts.PREVIOUS_CAPTION, before), _caption(texts.SHOWN_CAPTION, visit.entry)]
+    captions = [f"{texts.PREVIOUS_CAPTION}: {_caption(before)}", f"{texts.SHOWN_CAPTION}: {_caption(visit.entry)}"]
     return paper_html([(captions[0], sheet), (captions[1], shown)], note or other_note)
 
 
-def _caption(words: str, entry: Entry) -> str:
-    return f"{words}: {entry.name}" + (f", {entry.ecg.recorded_at}" if entry.ecg.recorded_at else "")
+def _caption(entry: Entry) -> str:
+    """Which recording this is, and the age and sex it was judged with: those typed overrule the file's, so they say so."""
+    ecg = entry.ecg
+    about = {"age": None if ecg.age_years is None else f"{ecg.age_years:.3g}", "sex": ecg.sex}
+    shown = {
+        name: texts.NOT_KNOWN if value is None else texts.TYPED.format(value) if name in entry.typed else value
+        for name, value in about.items()
+    }
+    when = f", {ecg.recorded_at.replace('T', ' ')}" if ecg.recorded_at else ""
+    return f"{entry.name}{when}. {texts.PERSON.format(**shown)}"
 
 
 def leads_of(entry: Entry) -> tuple[str, ...]:

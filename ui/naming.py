@@ -39,9 +39,9 @@ def number(value: float | None, unit: str) -> str:
     """A value as it is printed; a dash where it is missing."""
     if value is None:
         return "—"
-    # Rounded first, and 0 added: no value is "-0.00".
+    # Rounded first, and 0 added: no value is "-0.00". The minus is a minus, as wide as the digits.
     shown = f"{round(value) + 0:d}" if unit in ("/min", "ms", "°") else f"{round(value, 2) + 0.0:.2f}"
-    return f"{shown}{'' if unit in ('/min', '°', '') else ' '}{unit}"
+    return f"{shown.replace('-', '−')}{'' if unit in ('/min', '°', '') else ' '}{unit}"
 
 
 def name_of(name: str) -> str:
@@ -72,10 +72,11 @@ def percent(probability: float) -> str:
 
 def weighed(one: Weighed) -> str:
     """What one number added to a finding: "QRS 159 ms (+0.6)"."""
+    moved = f"{one.log_odds:+.1f}".replace("-", "−")
     if one.name in ("age", "female"):
         shown = "" if one.value is None else f" {one.value:.0f}" if one.name == "age" else " F" if one.value else " M"
-        return f"{'age' if one.name == 'age' else 'sex'}{shown or ' not known'} ({one.log_odds:+.1f})"
+        return f"{'age' if one.name == 'age' else 'sex'}{shown or ' not known'} ({moved})"
     kind, _, lead = one.name.partition(" ")
     name = f"{_OF_LEADS[kind]}, lead {lead}" if lead else name_of(one.name)
     value = "not measured" if one.value is None else value_of(kind, one.value, unit_of(kind))
-    return f"{name} {value} ({one.log_odds:+.1f})"
+    return f"{name} {value} ({moved})"

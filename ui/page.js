@@ -143,7 +143,11 @@
     }
   });
   document.addEventListener("change", (event) => {
-    if (event.target.matches && event.target.matches("[data-view], [data-lead-box]")) sendView();
+    const field = event.target;
+    if (!field.matches || !field.matches("[data-view], [data-lead-box]")) return;
+    // The last lead stays: a paper without any would say nothing.
+    if (field.matches("[data-lead-box]") && !document.querySelector("[data-lead-box]:checked")) { field.checked = true; return; }
+    sendView();
   });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && event.target.id === "add-text") byId("add-go").click();

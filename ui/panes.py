@@ -291,8 +291,9 @@ def _case(case: Document, document: Document, at_hand: bool, paper: str) -> str:
     lines.append((texts.VALUES_THERE, "; ".join(beside)))
     rows = "".join(f"<div><dt>{escape(title)}</dt><dd>{escape(body)}</dd></div>" for title, body in lines if body)
     button = ""
-    if at_hand and not paper:
-        button = f'<button type="button" class="ea-small" data-case="{escape(case["id"])}">{escape(texts.SHOW_TRACE)}</button>'
+    if at_hand or paper:
+        words = texts.HIDE_TRACE if paper else texts.SHOW_TRACE
+        button = f'<button type="button" class="ea-small" data-case="{escape(case["id"])}">{escape(words)}</button>'
     who = texts.CASE_OF.format(age, case.get("sex") or "?")
     return (
         f'<li id="case-{escape(case["id"])}"><b>{escape(case["id"])}</b> {escape(who)},'
@@ -312,8 +313,8 @@ def comparison_html(compared: Document, document: Document) -> str:
     order = {"higher": 0, "lower": 0, "within noise": 1}
     rows = "".join(
         f'<tr data-changed="{"yes" if v["change"] in ("higher", "lower") else "no"}">'
-        f'<th scope="row">{escape(name_of(v["id"][2:]))}</th><td class="ea-num">{escape(_signed(v["before"]))}</td>'
-        f'<td class="ea-num">{escape(_signed(v["after"]))}</td><td class="ea-num">{escape(_step(v))}</td>'
+        f'<th scope="row">{escape(name_of(v["id"][2:]))}</th><td class="ea-num">{escape(_proper(v["before"]))}</td>'
+        f'<td class="ea-num">{escape(_proper(v["after"]))}</td><td class="ea-num">{escape(_step(v))}</td>'
         f'<td class="ea-num">{escape(number(v["noise_limit"], v["unit"]))}</td><td>{escape(v["change"])}</td></tr>'
         for v in sorted(compared["measurements"], key=lambda v: order.get(v["change"], 2))
     )
@@ -324,13 +325,12 @@ def comparison_html(compared: Document, document: Document) -> str:
     return f"<h3>{escape(texts.COMPARISON)}</h3>{caution}{said}{table}{note}"
 
 
-def _signed(text: str) -> str:
-    """A printed value with a proper minus, and none before nothing."""
-    return text.replace("-0.00 ", "0.00 ").replace("-", "−")
+def _proper(text: str) -> str:
+    """A printed value with a proper minus."""
+    return text.replace("-", "−")
 
 
 def _step(change: Document) -> str:
-    if change["difference"] is None:
-        return "—"
-    places = 0 if change["unit"] in ("ms", "°", "/min") else 2
-    return f"{change['difference']:+.{places}f}".replace("-", "−")
+    """A difference with its sign and unit; none before nothing."""
+    difference = change["difference"]
+    return f"{'+' if (difference or 0) > 0 else ''}{number(difference, change['unit'])}"

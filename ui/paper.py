@@ -7,6 +7,7 @@ needs nothing but the scale that the SVG carries in its ``data-`` attributes. y 
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -197,10 +198,11 @@ def sheet_of(ecg: ECG, view: View | None = None, paper: Paper | None = None) -> 
     return _placed(ecg.signal_mv.astype(np.float64), ecg.fs_hz, 0.0, ecg.leads, strips, view, paper, about_median=True)
 
 
-def beat_sheet(found: Delineation, view: View | None = None, paper: Paper | None = None) -> Sheet:
+def beat_sheet(found: Delineation, view: View | None = None, paper: Paper | None = None, *, with_p: bool = True) -> Sheet:
     """The averaged beat of every lead, limb leads above chest leads, with the median boundaries over all leads as upright lines.
 
-    The level just before QRS onset is the zero line; times count from the QRS centre.
+    The level just before QRS onset is the zero line; times count from the QRS centre. ``with_p``: False where the PR interval
+    is not measurable; the few beats that look as if a P wave led to them do not make a boundary then.
     """
     from encoders.beats import WORK_FS_HZ
 
@@ -218,7 +220,7 @@ def beat_sheet(found: Delineation, view: View | None = None, paper: Paper | None
     strips = [Strip(name, n, step_mm * i, t0_s, end_s) for n, row in enumerate(kept) for i, name in enumerate(row)]
     left_mm = MARGIN_MM + PULSE_MM + 5.0
     bounds = (
-        (found.overall.p_on_ms, "P"), (found.overall.qrs_on_ms, "QRS"), (found.overall.qrs_off_ms, "J"),
+        (found.overall.p_on_ms if with_p else None, "P"), (found.overall.qrs_on_ms, "QRS"), (found.overall.qrs_off_ms, "J"),
         (found.overall.t_off_ms, "T"),
     )  # fmt: skip
     marks = tuple(
@@ -275,6 +277,16 @@ def _shades(placed: Placed, sheet: Sheet, spans: Sequence[Span], paper: Paper) -
     return "".join(out)
 
 
+def _labels(sheet: Sheet, paper: Paper, words: str) -> str:
+    """The leads' names, over all traces: a QRS of the row below reaches up here. A seam of paper keeps them readable."""
+    seam = f'stroke="{paper.background}" stroke-width="1" stroke-linejoin="round" paint-order="stroke"'
+    return "".join(
+        f'<text class="ea-lead" x="{placed.x_mm + 1.2:.2f}" y="{placed.base_mm - 0.36 * sheet.row_mm:.2f}" font-size="3.4"'
+        f' font-weight="bold" {seam} {words}>{escape(placed.strip.lead + (" (no samples)" if placed.empty else ""))}</text>'
+        for placed in sheet.strips
+    )
+
+
 def svg(
     sheet: Sheet, *, title: str = "", scale: str = "", paper: Paper | None = None, shaded: Sequence[Span] = (),
     key: str = "ea", label: str = "",
@@ -283,16 +295,12 @@ def svg(
 
     ``title`` and ``scale`` stand in the header; ``shaded``: stretches to mark; ``key``: makes ids unique where several sheets
     stand on one page; ``label``: what a screen reader says. ``data-mm-per-s`` and ``data-mm-per-mv`` carry the scale, and every
-    strip its lead, its start in s and in mm, and its zero line in mm.
+    strip its lead, its start in s and in mm, and its zero line in mm. ``data-drawn`` tells one drawing from another: a page that
+    changes the element in place has no other sign that what was measured on it is gone.
     """
     paper = paper or Paper()
     words = f'font-family="sans-serif" fill="{paper.ink}"'
-    out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="ea-svg" viewBox="0 0 {sheet.width_mm:g} {sheet.height_mm:g}"'
-        f' width="{sheet.width_mm:g}mm" height="{sheet.height_mm:g}mm" data-mm-per-s="{sheet.mm_per_s:g}"'
-        f' data-mm-per-mv="{sheet.mm_per_mv:g}" role="img" aria-label="{escape(label or title or "ECG")}">',
-        _grid(sheet, paper, key),
-    ]
+    out = [_grid(sheet, paper, key)]
     for row in range(sheet.rows):
         pulse = f"M{MARGIN_MM:g} {sheet.base_mm(row):.2f}h1v{-sheet.mm_per_mv:g}h{PULSE_MM:g}v{sheet.mm_per_mv:g}h1"
         out.append(f'<path d="{pulse}" fill="none" stroke="{paper.ink}" stroke-width=".28"/>')
@@ -306,7 +314,6 @@ def svg(
             out.append(f'<text {at} font-size="2.2" text-anchor="middle" {words}>{escape(name)}</text>')
     for placed in sheet.strips:
         strip = placed.strip
-        name = f"{strip.lead} (no samples)" if placed.empty else strip.lead
         out.append(
             f'<g class="ea-strip" data-lead="{escape(strip.lead)}" data-x="{placed.x_mm:.3f}" data-base="{placed.base_mm:.3f}"'
             f' data-start="{strip.start_s:g}" data-end="{strip.end_s:g}">{_shades(placed, sheet, shaded, paper)}'
@@ -315,10 +322,16 @@ def svg(
             out.append(f'<path d="M{placed.x_mm:g} {placed.base_mm - 2:g}v4" stroke="{paper.ink}" stroke-width=".28"/>')
         out.append(
             f'<path transform="scale(.01)" d="{_path(placed.points)}" fill="none" stroke="{paper.ink}" stroke-width="28"'
-            f' stroke-linejoin="round"/><text x="{placed.x_mm + 1.2:.2f}" y="{placed.base_mm - 0.36 * sheet.row_mm:.2f}"'
-            f' font-size="3.4" font-weight="bold" {words}>{escape(name)}</text></g>'
+            f' stroke-linejoin="round"/></g>'
         )
+    out.append(_labels(sheet, paper, words))
     header = f'font-size="3" {words}'
     out.append(f'<text x="{MARGIN_MM:g}" y="7.2" {header}>{escape(title)}</text>')
-    out.append(f'<text x="{sheet.width_mm - MARGIN_MM:g}" y="7.2" text-anchor="end" {header}>{escape(scale)}</text></svg>')
-    return "".join(out)
+    out.append(f'<text x="{sheet.width_mm - MARGIN_MM:g}" y="7.2" text-anchor="end" {header}>{escape(scale)}</text>')
+    drawn = "".join(out)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="ea-svg" viewBox="0 0 {sheet.width_mm:g} {sheet.height_mm:g}"'
+        f' width="{sheet.width_mm:g}mm" height="{sheet.height_mm:g}mm" data-mm-per-s="{sheet.mm_per_s:g}"'
+        f' data-mm-per-mv="{sheet.mm_per_mv:g}" data-drawn="{zlib.crc32(drawn.encode()):08x}" role="img"'
+        f' aria-label="{escape(label or title or "ECG")}">{drawn}</svg>'
+    )

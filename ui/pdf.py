@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from encoders.ecg import ECG
 from encoders.leadsets import with_limb_leads
 from ui import texts
+from ui.drafted import COMPARISON
 from ui.naming import name_of, number
 from ui.paper import Paper, sheet_of
 from ui.plot import MM_PER_INCH, draw_sheet, scale_text
@@ -29,6 +30,8 @@ _TOP_MM, _BOTTOM_MM = 24.0, 16.0
 _MM_PER_POINT = MM_PER_INCH / 72
 _BODY, _SMALL, _HEAD = 9.0, 7.0, 11.0
 _LEADING = 1.38
+#: Free above a heading.
+_ABOVE_MM = 1.6
 _SHOWN = (
     "rate_bpm", "pr_ms", "qrs_ms", "qt_ms", "qtc_ms", "axis_deg", "p_axis_deg", "t_axis_deg", "sokolow_lyon_mv", "cornell_mv",
 )  # fmt: skip
@@ -55,6 +58,11 @@ def _wrapped(text: str, size: float, width_mm: float, bold: bool) -> Iterator[st
             line = longer
     if line:
         yield line
+
+
+def _step(size: float) -> float:
+    """From one line to the next, in mm."""
+    return size * _MM_PER_POINT * _LEADING
 
 
 class _Pages:
@@ -91,7 +99,7 @@ class _Pages:
 
     def say(self, text: str, size: float = _BODY, *, bold: bool = False, indent_mm: float = 0.0, above_mm: float = 0.0) -> None:
         """A paragraph, wrapped; on a new page where this one is full."""
-        step, width = size * _MM_PER_POINT * _LEADING, _WIDTH_MM - 2 * _EDGE_MM - indent_mm
+        step, width = _step(size), _WIDTH_MM - 2 * _EDGE_MM - indent_mm
         self.y += above_mm
         for line in _wrapped(text, size, width, bold):
             if self.y + step > _HEIGHT_MM - _BOTTOM_MM:
@@ -103,7 +111,10 @@ class _Pages:
         """A heading with sentences beneath; nothing where there are none."""
         rows = [sentence for sentence in sentences if sentence]
         if rows:
-            self.say(heading, size, bold=True, above_mm=1.6)
+            # A heading is never the last line of a page.
+            if self.y + _ABOVE_MM + 2 * _step(size) > _HEIGHT_MM - _BOTTOM_MM:
+                self.turn()
+            self.say(heading, size, bold=True, above_mm=_ABOVE_MM)
         for sentence in rows:
             self.say(f"• {sentence}", size, indent_mm=3.0)
 
@@ -135,6 +146,15 @@ def _person(report: SignedReport, label: str | None) -> str:
     parts = [texts.PATIENT.format(checked_label(label)) if label else "", about]
     parts.append(texts.RECORDED.format(report.recorded_at) if report.recorded_at else "")
     return "    ".join(part for part in parts if part)
+
+
+def _compared_with(document: dict[str, Any]) -> str:
+    """Which recording the changes are since, by its time or else its hash; "" where there is none."""
+    earlier = document.get("compared_with")
+    if earlier is None:
+        return ""
+    at = earlier["recorded_at"]
+    return texts.COMPARED_WITH.format(at) if at else texts.COMPARED_WITH_HASH.format(earlier["recording"])
 
 
 def to_pdf(report: SignedReport, ecg: ECG, label: str | None = None) -> bytes:
@@ -179,7 +199,8 @@ def _write(pages: _Pages, report: SignedReport) -> None:
     if quality["reasons"]:
         pages.listed(texts.RECORDING_IS.format(quality["verdict"]), quality["reasons"])
     for name, rows in report.edition.standing():
-        pages.listed(name[0].upper() + name[1:], (s.text for s in rows))
+        earlier = _compared_with(document) if name == COMPARISON else ""
+        pages.listed(name[0].upper() + name[1:], [earlier, *(s.text for s in rows)])
     findings = document["findings"]
     for state, heading in (("undetermined", texts.CANNOT_BE_JUDGED), ("not assessed", texts.NOT_ASSESSED)):
         names = [f["name"] for f in findings if f["state"] == state]

@@ -160,6 +160,7 @@ def _row(row: Row, document: Document, closed: bool) -> str:
         reject = _tool("reject", row.key, texts.REJECT, "✕", row.text, pressed=row.state == REJECTED)
         tools = f'<span class="ea-tools-of">{accept}{_tool("change", row.key, texts.CHANGE, "✎", row.text)}{reject}</span>'
     state = _STATE_WORDS[row.state]
+    state = texts.AS_IN.format(state=state, section=row.follows) if row.follows else state
     mark = "" if row.state == DRAFTED else f'<span class="ea-state">{escape(state)}</span>'
     return (
         f'<li class="ea-s" data-state="{row.state}" data-key="{escape(row.key)}">'

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import anyio
-from fastapi import Depends, FastAPI, File, Form, UploadFile
+from fastapi import Depends, FastAPI, File, Form, Request, UploadFile
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
@@ -26,6 +26,7 @@ from ui.draft_routes import add_draft_routes, state_json
 from ui.examples import EXAMPLE_DRAFTED, EXAMPLE_HEALTH, EXAMPLE_MEASUREMENTS
 from ui.health import health
 from ui.keys import KeyFile
+from ui.leadwords import chosen_leads, named_leads
 from ui.limits import Limits, Rates
 from ui.parcels import add_parcel_route
 from ui.problems import TOO_LONG, add_handlers, responses
@@ -59,6 +60,8 @@ class _About:
     fs_hz: float | None
     unit: str | None
     patient: str | None = None
+    lead_names: tuple[str, ...] | None = None
+    leads: tuple[str, ...] | None = None
 
 
 Files = Annotated[
@@ -75,6 +78,10 @@ Age = Annotated[float | None, Form(ge=0, le=130, description="Age in years; goes
 Sex = Annotated[str | None, Form(pattern="^[FM]?$", description="F or M; goes before what the file says.")]
 Rate = Annotated[float | None, Form(gt=0, le=1e5, description="Sampling rate of a file that does not state it, in Hz.")]
 Unit = Annotated[str | None, Form(pattern="^(uV|mV|V)?$", description="Unit of a file that does not state it: uV, mV or V.")]
+LeadNames = Annotated[
+    str | None, Form(max_length=400, description="Lead names, in the file's order, of a file that does not state them: I,II,V2.")
+]
+Leads = Annotated[str | None, Form(max_length=400, description="Use only these leads: I, or I,II,V2, or limb, or 12.")]
 Patient = Annotated[
     str | None, Form(
         max_length=200, description="A key of your own that stands for the patient: cases of the same patient are left out. It is"
@@ -95,19 +102,31 @@ def read_recordings(uploads: Sequence[Upload], demos: Sequence[str], about: _Abo
         with stored(uploads) as folder:
             try:
                 for path in nameless(folder, recordings_in(folder, [upload.name for upload in uploads])):
-                    ecgs.append(
-                        resolve(path, fs_hz=about.fs_hz, unit=about.unit, age_years=about.age_years, sex=about.sex)
-                    )
+                    ecgs.append(resolve(
+                        path, fs_hz=about.fs_hz, unit=about.unit, lead_names=about.lead_names, age_years=about.age_years,
+                        sex=about.sex,
+                    ))  # fmt: skip
             except InputError as error:
                 raise type(error)(str(error).replace(f"{folder}/", "").replace(str(folder), "the upload")) from None
+    if about.leads is not None:
+        ecgs = [ecg.select(about.leads) for ecg in ecgs]
     # As the assistant reads them, so that one recording has one hash in reports, answers and audit.
     return [replace(with_limb_leads(ecg), patient=hashed(about.patient) or ecg.patient) for ecg in ecgs]
 
 
-def _about(
-    age: Age = None, sex: Sex = None, fs_hz: Rate = None, unit: Unit = None, patient: Patient = None
-) -> _About:
-    return _About(age, sex or None, fs_hz, unit or None, patient)
+async def _about(
+    request: Request, age: Age = None, sex: Sex = None, fs_hz: Rate = None, unit: Unit = None, patient: Patient = None,
+    lead_names: LeadNames = None, leads: Leads = None,
+) -> _About:  # fmt: skip
+    """What the form says of the recording; 422 for a field that the route does not have, which would go unheeded."""
+    known = request.scope["route"].body_field.field_info.annotation.model_fields
+    for name in await request.form():
+        if name not in known:
+            raise QueryError(f"There is no field {name[:100]!r} here; the fields are {', '.join(sorted(known))}.")
+    return _About(
+        age, sex or None, fs_hz, unit or None, patient, named_leads(lead_names) if lead_names else None,
+        chosen_leads(leads) if leads else None,
+    )  # fmt: skip
 
 
 async def _uploads(files: Sequence[UploadFile] | None) -> list[Upload]:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["MAX_LABEL", "Signed", "SignedReport", "checked_label"]
 
 MAX_LABEL = 120
+#: What a report is once it is signed, be it drafted as "draft" or "referral".
+SIGNED_STATUS = "signed"
+#: Fields of a document that tell what was drafted, whatever became of it.
+_AS_DRAFTED = ("status", "impression", "sections")
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,8 @@ class SignedReport:
     def sign(self, store: AuditStore, actor: Actor, name: str | None, label: str | None) -> SignedReport:
         """The report signed by a named user, once the store has it on record; what was left as drafted is accepted.
 
-        ``label``: the patient's; it must be there, and goes no further. Raises QueryError where it or the name is missing, or
-        the report is signed already, and ArtefactError where the store cannot be written.
+        ``label``: the patient's; it must be there, and goes no further. Raises QueryError where it or the name is missing, the
+        report contradicts itself or is signed already, and ArtefactError where the store cannot be written.
         """
         if self.signed is not None:
             raise QueryError(texts.SIGNED_ALREADY)
@@ -87,9 +91,15 @@ class SignedReport:
         return replace(self, signed=Signed(kept.signer, kept.at), edition=replace(self.edition, edits=edits))
 
     def to_json(self, label: str | None = None) -> dict[str, Any]:
-        """The document with its state, the sentences as they stand and what became of each; ``label`` only in this copy."""
+        """The document with its state, the sentences as they stand and what became of each; ``label`` only in this copy.
+
+        What the machine wrote stands under "drafted", so that nobody takes a rejected sentence for the report.
+        """
+        known = {name: value for name, value in self.document.items() if name not in _AS_DRAFTED}
         out = {
-            **self.document,
+            **known,
+            "status": self.document["status"] if self.signed is None else SIGNED_STATUS,
+            "drafted": {name: self.document[name] for name in _AS_DRAFTED},
             "state": texts.BANNER if self.signed is None else texts.SIGNED,
             "unconfirmed": self.signed is None,
             "signed_by": None if self.signed is None else self.signed.name,

@@ -20,6 +20,7 @@ __all__ = [
     "ASK_FIRST",
     "ASK_PLACEHOLDER",
     "AS_DRAFTED",
+    "AS_IN",
     "AS_RECORDED",
     "BANNER",
     "BEATS_SCALE",
@@ -34,9 +35,13 @@ __all__ = [
     "CHANGED",
     "CHAT_EMPTY",
     "CHAT_LABEL",
+    "CHAT_READY",
     "CHOOSE",
     "CLEAR_MARKS",
     "COMPARED_COLUMNS",
+    "COMPARED_WITH",
+    "COMPARED_WITH_HASH",
+    "COMPARE_CHOOSE",
     "COMPARE_EMPTY",
     "COMPARISON",
     "CONFIDENCE",
@@ -65,6 +70,7 @@ __all__ = [
     "FROM",
     "GAIN",
     "GONE",
+    "HIDE_TRACE",
     "INTENDED_USE",
     "INTO_SECTION",
     "KNOWN_ALL_THE_SAME",
@@ -88,13 +94,13 @@ __all__ = [
     "NOTHING_STATED_IN_EITHER",
     "NOTHING_TO_SIGN",
     "NOT_ASSESSED",
+    "NOT_KNOWN",
     "NOT_SHOWN_FOR",
     "NO_BEATS",
     "NO_CASES",
     "NO_EVIDENCE",
     "NO_PREVIOUS",
     "NO_STRETCH",
-    "ONE_OF_SEVERAL",
     "ONLY_HERE",
     "ONLY_THERE",
     "OPEN_HERE",
@@ -133,6 +139,7 @@ __all__ = [
     "SIGNED_BY",
     "SIGN_OFF",
     "SIGN_OUT",
+    "SOME_READ",
     "SPEAKS",
     "SPEED",
     "STEPS",
@@ -143,6 +150,7 @@ __all__ = [
     "THINKING",
     "TITLE",
     "TO_REVIEW",
+    "TYPED",
     "UNFORESEEN",
     "UNIT",
     "VALUES_THERE",
@@ -174,8 +182,8 @@ AS_RECORDED = "as recorded"
 PATIENT_KEY = "Patient key"
 PATIENT_KEY_HINT = "leaves out the patient's own cases; kept as a hash"
 TABLES = "For tables without rate or unit"
-RATE = "Sampling rate in Hz (--fs)"
-UNIT = "Unit (--unit)"
+RATE = "Sampling rate in Hz"
+UNIT = "Unit"
 ANALYSE = "Analyse"
 EMPTY = "Pick a demo recording or drop recordings of your own, then press Analyse."
 CHOOSE = "Recording shown"
@@ -188,7 +196,7 @@ LATER_THAN_SHOWN = "The recording chosen as previous was recorded after the one 
 SHOWN_CAPTION = "This recording"
 PREVIOUS_CAPTION = "Previous recording"
 UNFORESEEN = "Something went wrong on the server's side; the recording was not judged."
-ONE_OF_SEVERAL = "{} recordings were read, this one was not: {}"
+SOME_READ = "Recordings read: {read} of {of}. {why}"
 STEPS = {
     "read": "Reading the files",
     "load": "Waiting for the assistant (the first time it loads its models)",
@@ -267,7 +275,7 @@ SCORE = "score"
 # Draft and sign-off
 BANNER = "Unconfirmed draft"
 TO_REVIEW = "for a clinician to review."
-LEFT = "{} sentences are not judged yet."
+LEFT = "Sentences not judged yet: {}."
 ALL_JUDGED = "Every sentence has been judged."
 REFERRAL_LEAD = "Referral: handed over to a human"
 WHO_LOOKS = "To"
@@ -281,6 +289,8 @@ CONFLICTS = "Conflicts"
 LIMITS = "Limits"
 RESEARCH = "Research only, not for clinical decisions"
 AS_DRAFTED = "as drafted"
+#: What follows from a decision about the same finding elsewhere.
+AS_IN = "{state}, as in {section}"
 ACCEPTED = "accepted"
 CHANGED = "changed"
 REJECTED = "rejected"
@@ -313,6 +323,7 @@ COMPARISON = "Since the previous recording"
 COMPARED_COLUMNS = ("Measurement", "Before", "Now", "Change", "Noise", "Verdict")
 NOTHING_STATED_IN_EITHER = "Nothing is stated in either recording."
 NOISE_NOTE = "Noise:"
+COMPARE_CHOOSE = "Choose the previous recording of the same patient above to see what changed."
 COMPARE_EMPTY = "Drop two or more recordings and choose the previous one above to see what changed."
 CASES = "Similar past cases"
 CASES_NOTE = "What was stated of past recordings that resemble this one; it is no finding in this recording."
@@ -338,12 +349,14 @@ OPEN_HERE = "there, open here"
 ONLY_HERE = "only here"
 VALUES_THERE = "there (here)"
 SHOW_TRACE = "Show trace"
+HIDE_TRACE = "Hide trace"
 CASE_GONE = "That case's recording cannot be read here any more; it may have been moved or removed."
 
 # Chat
 TABS = ("Draft", "Findings", "Values", "Compare", "Cases", "Ask")
 CHAT_LABEL = "Questions about this recording"
 CHAT_EMPTY = "Analyse a recording, then ask about it: rate, rhythm, intervals, a finding and why, similar cases."
+CHAT_READY = "Ask about this recording: rate, rhythm, intervals, a finding and why, similar cases."
 ASK_PLACEHOLDER = "Ask about this recording"
 ASK = "Ask"
 THINKING = "…"
@@ -356,7 +369,11 @@ QUESTIONS = ("What is the rhythm?", "How long is the QRS complex?", "Is there is
 REPORT_TITLE = "ECG report"
 PATIENT = "Patient: {}"
 RECORDED = "Recorded: {}"
+COMPARED_WITH = "Compared with the recording of {}."
+COMPARED_WITH_HASH = "Compared with the recording {}."
 PERSON = "Age {age}, sex {sex}"
+TYPED = "{} (typed)"
+NOT_KNOWN = "not known"
 VERSIONS = "Versions: {}"
 PAGE_OF = "Page {} of {}"
 SERVICE_DESCRIPTION = (

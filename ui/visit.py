@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ui.audit import Actor
     from ui.desk import Desk
 
-__all__ = ["Choice", "Entry", "Visit", "compare", "drafted", "forget", "judged", "read_choice", "recorded"]
+__all__ = ["Choice", "Entry", "Visit", "compare", "drafted", "forget", "judged", "read_choice", "recorded", "turned"]
 
 Step = Callable[[str], None]
 
@@ -43,13 +43,15 @@ class Choice:
 @dataclass(frozen=True, eq=False)
 class Entry:
     """One recording on the desk. ``name``: as the visitor knows it (shown to them alone). ``reading`` and ``report`` are there
-    once it was judged; ``compared_with``: number of the entry that the report was drafted against."""
+    once it was judged; ``compared_with``: number of the entry that the report was drafted against; ``typed``: what of "age" and
+    "sex" the visitor gave, and no file told."""
 
     name: str
     ecg: ECG
     reading: Any = None
     report: SignedReport | None = None
     compared_with: int | None = None
+    typed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,38 +102,40 @@ def _number(text: str | None, what: str, low: float, high: float) -> float | Non
 
 
 def read_choice(choice: Choice) -> tuple[tuple[Entry, ...], str]:
-    """The recordings that a visitor chose, earliest first where their files tell the time, and a sentence on those that could
-    not be read (empty where all were). Dropped files go before the demo.
+    """The recordings that a visitor chose, earliest first where their files tell the time, and what was wrong with those that
+    could not be read (empty where all were). Dropped files go before the demo.
 
     A key of the patient ties them to cases of the same patient and is kept as a hash alone.
     Raises QueryError or RecordingError where none can be read.
     """
     patient = hashed(choice.patient)
     age_years, sex = _number(choice.age, "age", 0, 130), choice.sex or None
+    typed = frozenset(name for name, value in (("age", age_years), ("sex", sex)) if value is not None)
     fs_hz, unit = _number(choice.rate, "sampling rate", 1, 1e5), choice.unit or None
     if not choice.files:
         if not choice.demo:
             raise QueryError(texts.EMPTY)
         title = next((subject.title for subject in DEMOS if PREFIX + subject.name == choice.demo), choice.demo)
         ecg = resolve(choice.demo, age_years=age_years, sex=sex)
-        return (Entry(texts.SYNTHESISED.format(title), replace(ecg, patient=patient)),), ""
+        return (Entry(texts.SYNTHESISED.format(title), replace(ecg, patient=patient), typed=typed),), ""
     # A file that was dropped twice is there once; two that share a name and differ are refused in ``stored``.
     paths = [Path(file) for file in choice.files]
     uploads = list(dict.fromkeys(Upload(path.name, path.read_bytes()) for path in paths if path.is_file()))
     found: list[Entry] = []
-    wrong: list[RecordingError] = []
+    wrong: list[str] = []
     with stored(uploads) as folder:
         for path in recordings_in(folder, [upload.name for upload in uploads]):
             try:
                 ecg = resolve(path, fs_hz=fs_hz, unit=unit, age_years=age_years, sex=sex)
-                found.append(Entry(path.stem, replace(ecg, patient=patient or ecg.patient)))
+                found.append(Entry(path.stem, replace(ecg, patient=patient or ecg.patient), typed=typed))
             except RecordingError as error:
-                wrong.append(RecordingError(str(error).replace(f"{folder}/", "")))
+                wrong.append(str(error).replace(f"{folder}/", ""))
     if not found:
-        raise wrong[0] if wrong else QueryError(texts.EMPTY)
+        raise RecordingError(" ".join(wrong)) if wrong else QueryError(texts.EMPTY)
     if all(entry.ecg.recorded_at for entry in found):
         found.sort(key=lambda entry: str(entry.ecg.recorded_at))
-    return tuple(found), texts.ONE_OF_SEVERAL.format(len(found), wrong[0]) if wrong else ""
+    trouble = texts.SOME_READ.format(read=len(found), of=len(found) + len(wrong), why=" ".join(wrong))
+    return tuple(found), trouble if wrong else ""
 
 
 def forget(files: tuple[str, ...]) -> None:
@@ -156,6 +160,15 @@ def judged(assistant: Assistant, visit: Visit, step: Step) -> Visit:
     return replace(visit, chat=chat, marked=None, traces={})
 
 
+def turned(visit: Visit, shown: int) -> Visit:
+    """The visit with another recording shown. A report that is there comes with the recording that it was compared with; else the
+    previous one stays, unless it is the one that is shown now."""
+    entry = visit.entries[shown]
+    if entry.report is not None:
+        return replace(visit, shown=shown, previous=entry.compared_with)
+    return replace(visit, shown=shown, previous=None if visit.previous == shown else visit.previous)
+
+
 def drafted(assistant: Assistant, visit: Visit, step: Step) -> Visit:
     """The visit with a draft of the recording shown, against the previous one where there is one.
 
@@ -166,8 +179,12 @@ def drafted(assistant: Assistant, visit: Visit, step: Step) -> Visit:
     if old is not None and (old.signed is not None or entry.compared_with == visit.previous):
         return visit
     step("write")
-    earlier = None if visit.previous is None else visit.entries[visit.previous].reading
-    document = assistant.report_of(entry.reading, earlier).to_json()
+    before = None if visit.previous is None else visit.entries[visit.previous]
+    document = assistant.report_of(entry.reading, None if before is None else before.reading).to_json()
+    # What is taken away says by itself which recording its changes are since.
+    document["compared_with"] = (
+        None if before is None else {"recording": before.ecg.content_hash(), "recorded_at": before.ecg.recorded_at}
+    )
     report = SignedReport.of(document, recorded_at=entry.ecg.recorded_at)
     if old is not None:
         report = report.edited(old.edition.carried_to(report.edition.drafted))

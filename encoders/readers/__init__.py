@@ -69,7 +69,7 @@ def read(
     and birth dates of the file are dropped here. ``long``: up to an hour (``LONGEST_S``) is read instead of
     ten minutes (``MAX_DURATION_S``), for whoever looks at each beat alone.
 
-    Raises RecordingError with one sentence that names the file's stem, never its path nor a word of its text.
+    Raises RecordingError with one sentence that names the file, never its path nor a word of its text.
     """
     tie = None if patient is None else hash_patient(patient)
     ecg = _read(Path(path), fs_hz, unit, lead_names, {"age_years": age_years, "sex": sex})

@@ -42,7 +42,7 @@ def read_csv(
     ``fs_hz``: samples per second, needed where there is no time column; ``unit``: "mV", "uV" or "V", needed where the
     header names none. Raises RecordingError, in one sentence, for anything outside the contract.
     """
-    label = path.stem
+    label = path.name
     lines = _lines(path, label)
     separator = max(";\t,", key=lines[0].count)
     if lines[0].count(separator) == 0:
@@ -64,12 +64,12 @@ def read_csv(
     table = _table(lines[1:], len(header), separator if len(header) > 1 else "\t", label)
     rate = _rate(header[time_at], table[:, time_at], label) if time_at is not None else None
     if rate is not None and fs_hz is not None and abs(rate - fs_hz) > 0.01 * rate:
-        raise RecordingError(f"{label} runs at {rate:g} Hz by its time column, but {fs_hz:g} Hz was given; leave out --fs.")
+        raise RecordingError(f"{label} runs at {rate:g} Hz by its time column, but {fs_hz:g} Hz was given; leave the rate out.")
     rate = rate if rate is not None else fs_hz
     if rate is None:
-        raise RecordingError(f"{label} has no time column; give the sampling rate with --fs HZ.")
+        raise RecordingError(f"{label} has no time column; give the sampling rate in Hz.")
     if not 0 < rate < 1e6:
-        raise RecordingError(f"A sampling rate of {rate:g} Hz was given for {label}; it must be above 0: mend --fs HZ.")
+        raise RecordingError(f"A sampling rate of {rate:g} Hz was given for {label}; it must be above 0.")
     check_duration(len(table) / rate, label)
     signal = table[:, columns].T * np.array(scale)[:, None]
     return finish(signal, leads, rate, label=label, source="csv", age_years=age_years, sex=sex)
@@ -103,23 +103,35 @@ def _is_number(cell: str) -> bool:
 def _columns(header: list[str], unit: str | None, label: str) -> tuple[list[str], list[float]]:
     """Lead names and millivolts per file unit of every column."""
     given = given_unit(unit)
+    parts = [_parted(cell) for cell in header]
+    if given is None and not any(stated or _is_lead(name) for name, stated in parts):
+        raise RecordingError(f"{label} is no ECG table: its first row names no lead like I_mV.")
     leads, scale = [], []
-    for position, cell in enumerate(header):
-        match = _UNIT.match(cell)
-        # "V" at the end of "aVR" or alone as in "V" is a lead; a unit needs a separator or a bracket before it.
-        stated = None
-        if match and match.group(1) and not cell[len(match.group(1))].isalnum():
-            stated, cell = unit_name(match.group(2)), match.group(1)
+    for position, (cell, stated) in enumerate(parts):
         if stated and given and stated != given:
-            raise RecordingError(f"{label} states {stated} in its header, but {given} was given; leave out --unit.")
+            raise RecordingError(f"{label} states {stated} in its header, but {given} was given; leave the unit out.")
         if stated is None and given is None:
             raise RecordingError(
-                f"{label} does not say its unit; name the columns like I_mV or give the unit with --unit mV|uV|V."
+                f"{label} does not say its unit; name the columns like I_mV or give the unit (mV, uV or V)."
             )
         lead, sign = lead_name(cell, position)
         leads.append(lead)
         scale.append(sign * MV_PER_UNIT[stated or given or "mV"])
     return leads, scale
+
+
+def _parted(cell: str) -> tuple[str, str | None]:
+    """A column's name without its unit, and the unit where it has one."""
+    match = _UNIT.match(cell)
+    # "V" at the end of "aVR" or alone as in "V" is a lead; a unit needs a separator or a bracket before it.
+    if match and match.group(1) and not cell[len(match.group(1))].isalnum():
+        return match.group(1), unit_name(match.group(2))
+    return cell, None
+
+
+def _is_lead(name: str) -> bool:
+    """Whether a column is called after a lead: other names give way to a number."""
+    return lead_name(name, -1)[0] != "ch0"
 
 
 def _table(lines: list[str], width: int, separator: str, label: str) -> NDArray[np.float64]:

@@ -192,9 +192,9 @@ def _scale(channel: Dataset, given: str | None, label: str) -> tuple[float, floa
     if code and stated is None:
         return None
     if stated and given and stated != given:
-        raise RecordingError(f"{label} states {stated} for its channels, but {given} was given; leave out --unit.")
+        raise RecordingError(f"{label} states {stated} for its channels, but {given} was given; leave the unit out.")
     if stated is None and given is None:
-        raise RecordingError(f"{label} does not say the unit of its channels; give it with --unit mV|uV|V.")
+        raise RecordingError(f"{label} does not say the unit of its channels; give it (mV, uV or V).")
     mv = MV_PER_UNIT[stated or given or "mV"]
     sensitivity = _number(channel.get("ChannelSensitivity"), 1.0)
     sensitivity *= _number(channel.get("ChannelSensitivityCorrectionFactor"), 1.0)

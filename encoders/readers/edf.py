@@ -162,10 +162,10 @@ def _ecg_signals(edf: Edf, layout: _Layout, unit: str | None, label: str) -> lis
         if signal.label.strip().lower().split(" ")[0].split("-")[0] in _OTHER_KINDS or (dimension and stated is None):
             continue
         if stated and given and stated != given and named:
-            raise RecordingError(f"{label} states {stated} for its signals, but {given} was given; leave out --unit.")
+            raise RecordingError(f"{label} states {stated} for its signals, but {given} was given; leave the unit out.")
         if stated is None and given is None:
             if named:
-                raise RecordingError(f"{label} does not say the unit of its ECG signals; give it with --unit mV|uV|V.")
+                raise RecordingError(f"{label} does not say the unit of its ECG signals; give it (mV, uV or V).")
             continue
         found.append((signal, name, sign * MV_PER_UNIT[stated or given or "mV"], position, named))
     if any(named for *_, named in found):

@@ -138,7 +138,7 @@ def given_unit(unit: str | None) -> str | None:
     """The unit that a user gave, as ``unit_name`` writes it; None where none was given. Raises RecordingError if not known."""
     given = unit_name(unit)
     if unit is not None and given is None:
-        raise RecordingError(f"The unit {unit[:12]!r} is not known; give --unit mV, --unit uV or --unit V.")
+        raise RecordingError(f"The unit {unit[:12]!r} is not known; give mV, uV or V.")
     return given
 
 
@@ -148,10 +148,10 @@ def settled_rate(stated: float | None, given: float | None, label: str, slack: f
     Raises RecordingError where they contradict each other, where there is none, or where it is not above 0.
     """
     if stated is not None and given is not None and abs(stated - given) > slack * stated:
-        raise RecordingError(f"{label} states {stated:g} Hz, but {given:g} Hz was given; leave out --fs.")
+        raise RecordingError(f"{label} states {stated:g} Hz, but {given:g} Hz was given; leave the rate out.")
     rate = given if stated is None else stated
     if rate is None:
-        raise RecordingError(f"{label} does not say its sampling rate; give it with --fs HZ.")
+        raise RecordingError(f"{label} does not say its sampling rate; give it in Hz.")
     if not 0 < rate < 1e6:
         raise RecordingError(f"A sampling rate of {rate:g} Hz was given for {label}; it must be above 0: mend it.")
     return rate

@@ -94,9 +94,9 @@ def _recording(
     rate = settled_rate(_one_number(stated, "fs_hz", label), fs_hz, label, 1e-6)
     given = given_unit(unit)
     if stated and unit is not None and given != "mV":
-        raise RecordingError(f"{label} states mV (signal_mv), but {unit} was given; leave out --unit.")
+        raise RecordingError(f"{label} states mV (signal_mv), but {unit} was given; leave the unit out.")
     if not stated and unit is None and signal.dtype.kind != "f":
-        raise RecordingError(f"{label} holds whole numbers, which may be in any unit; give it with --unit mV|uV|V.")
+        raise RecordingError(f"{label} holds whole numbers, which may be in any unit; give the unit (mV, uV or V).")
     rows, names = _rows(signal, stated, leads, label)
     check_duration(rows.shape[1] / rate, label)
     named = [lead_name(name, i) for i, name in enumerate(names)]
@@ -129,7 +129,7 @@ def _rows(
     if not names and short == len(STANDARD_LEADS):
         names = list(STANDARD_LEADS)
     if not names:
-        raise RecordingError(f"{label} does not name its {short} leads; give them in the order of the array, --lead-names I,II.")
+        raise RecordingError(f"{label} does not name its {short} leads; give their names in its order, such as I,II.")
     if signal.shape[0] == signal.shape[1] or len(names) not in signal.shape:
         raise RecordingError(
             f"{label} has the shape {shape} for {len(names)} lead names; one name per lead is needed."

@@ -96,10 +96,10 @@ def read_watch(
     said = _describe(pairs)
     given = given_unit(unit)
     if said.unit and given and said.unit != given:
-        raise RecordingError(f"{label} states {said.unit}, but {given} was given; leave out --unit.")
+        raise RecordingError(f"{label} states {said.unit}, but {given} was given; leave the unit out.")
     rate = settled_rate(said.fs_hz or None, fs_hz, label, 0.01)
     if said.unit is None and given is None:
-        raise RecordingError(f"{label} does not say its unit; give it with --unit mV|uV|V.")
+        raise RecordingError(f"{label} does not say its unit; give it (mV, uV or V).")
     check_duration(len(values) / rate, label)
     if not pairs and any("," in value for value in values):
         raise RecordingError(f"{label} has commas in its lines but names no columns; name them, or write one value per line.")

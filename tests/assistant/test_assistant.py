@@ -155,15 +155,15 @@ def test_similar_cases_are_heard_and_never_called_absent_against_them(decision: 
     assert "No left anterior fascicular block" not in text
     assert "Left anterior fascicular block cannot be judged." in {line["text"] for line in document["sections"]["conduction"]}
     said = [line for line in document["sections"]["conduction"] if line["evidence"] == ["N:LAFB"]]
-    assert len(said) == 1 and "speak against the absence" in said[0]["text"] and check(said[0]["text"], made.evidence).supported
+    assert len(said) == 1 and "leave the absence" in said[0]["text"] and check(said[0]["text"], made.evidence).supported
     assert {"id": "N:LAFB", "listed": 20, "asked": 50, "expected": 2.5}.items() <= document["neighbours"][1].items()
     assert document["left_out"] == {"own": 2, "duplicates": 1} and "Left out: 2 of this patient's own" in text
     assert "listed by 20 of 50 similar cases, 2.5 by chance [N:LAFB]" in text
     asked = reader.ask(normal, "Is there a left anterior fascicular block?")
     assert isinstance(asked, Referral) and asked.values == ("cannot be judged",)
-    # Without cases, or with fewer leads, nothing changes.
-    assert reader.report(normal, k=0).evidence.finding("LAFB").state == ABSENT
-    assert reader.report(normal, k=0).evidence.neighbours == ()
+    # What is found does not depend on how many cases are shown.
+    shown_none = reader.report(normal, k=0).evidence
+    assert shown_none.findings == made.evidence.findings and shown_none.cases == ()
     # Another library is searched for cases; the one whose bounds are known is heard.
     reader.known = FakeLibrary(say=say("LVH", 20))
     other = reader.analyse(normal)
@@ -265,7 +265,7 @@ def test_a_streamed_reply_is_the_reply_sentence_by_sentence(decision: Decision, 
     reply = chat.turns[-1].reply
     assert isinstance(reply, Answer) and tuple(lines) == reply.sentences and "F:AFIB" in lines[0].evidence
     declined = list(chat.stream("Which dose of amiodarone should I give?"))
-    assert declined[-1].text == "Please ask the treating physician." and len(declined) == 2
+    assert len(declined) == 1 and "please ask the treating physician" in declined[0].text
     assert chat.ask("Is there atrial fibrillation?").to_json() == reply.to_json(), "the same answer whatever came between"
     with pytest.raises(QueryError, match="3 recordings"):
         assistant(decision).chat([normal, af, af])

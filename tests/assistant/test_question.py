@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,8 @@ from assistant.question import (
 )
 from assistant.scope import INTENDED_USE, REASONS, TOPICS, reason_for
 from assistant.scope_fit import KIN, Row, by_threshold, failures, fit, read_sections, rows
-from assistant.scope_model import CARD, CLASSES, FEATURES, TRAITS, WEIGHTS, Judgement, ScopeModel, frame
+from assistant.scope_model import CARD, CLASSES, FEATURES, TRAITS, WEIGHTS, Judgement, ScopeModel, frame, scope_model
+from assistant.scope_text import TunedTextEncoder
 from assistant.understanding import DECLINE_FROM, combined, traits, understand
 from encoders.errors import ArtefactError
 from encoders.measurements import MEASUREMENT_NAMES
@@ -260,10 +262,13 @@ def test_questions_that_a_stranger_wrote_are_mostly_understood(encoder):
     assert np.mean(pure) >= 0.95 and np.mean(around) <= 0.08
 
 
-@pytest.mark.parametrize(("name", "declined", "in_scope"), [("blind_questions_2", 0.97, 0.12), ("blind_questions_3", 0.94, 0.02)])
+@pytest.mark.parametrize(
+    ("name", "declined", "in_scope"),
+    [("blind_questions_2", 0.97, 0.12), ("blind_questions_3", 0.95, 0.02), ("blind_questions_4", 0.97, 0.02)],
+)
 def test_further_strangers_questions_are_declined_where_they_should_be(encoder, name, declined, in_scope):
     """600 each. Of the first of these lists most that is declined in scope asks for signs beyond the 71 statements; nobody has
-    looked at what fails in the second."""
+    looked at what fails in the others."""
     blind = json.loads(Path(__file__).with_name(f"{name}.json").read_text(encoding="utf-8"))
     beyond = [understand(text, encoder=encoder).intent for text in blind["out_of_scope"]]
     within = [understand(text, encoder=encoder).intent for text in blind["in_scope"]]
@@ -355,7 +360,7 @@ def test_weights_of_another_shape_are_refused(tmp_path):
 
 def test_shipped_judge_is_small_and_says_where_it_comes_from():
     card = json.loads(CARD.read_text(encoding="utf-8"))
-    assert WEIGHTS.stat().st_size + CARD.stat().st_size < 700_000
+    assert WEIGHTS.stat().st_size + CARD.stat().st_size < 2_200_000
     assert card["command"].startswith("python -m assistant.scope_fit") and card["classes"] == list(CLASSES)
 
 
@@ -378,19 +383,35 @@ def test_training_sentences_are_many_sound_and_not_those_set_aside():
     told = {line.lower().strip(" ?.") for lines in sections.values() for line in lines}
     assert not [row["text"] for row in SET_ASIDE if row["kind"] == "out" and row["text"].lower().strip(" ?.") in told]
     made = rows(seed=0)
-    assert made == rows(seed=0) and made != rows(seed=1) and not [r for r in made if "{" in r.text]
+    assert made == rows(seed=0) and made != rows(seed=1) and not [r for r in made if re.search(r"\{\w+\}", r.text)]
     assert {row.label for row in made} == set(CLASSES)
 
 
 def test_a_fit_learns_and_repeats():
-    x = np.zeros((60, FEATURES), np.float32)
-    labels = ["verify", "out:treatment", "unclear"] * 20
+    said = {"verify": "is there flutter", "out:treatment": "which drug", "unclear": "hm"}
+    labels = list(said) * 4
+    x = np.zeros((len(labels), FEATURES), np.float32)
     for i, label in enumerate(labels):
-        x[i, ("verify", "out:treatment", "unclear").index(label)] = 20.0
-    first, second = fit(x, labels, hidden=32, epochs=150), fit(x, labels, hidden=32, epochs=150)
-    p = first.probabilities(x)
+        x[i, list(said).index(label)] = 20.0
+    texts = [said[label] for label in labels]
+    first, second = (fit(texts, x, labels, epochs=40) for _ in range(2))
+    p = first.probabilities(x, texts)
     assert [CLASSES[k] for k in p.argmax(axis=1)] == labels and np.allclose(p.sum(axis=1), 1, atol=1e-5)
     assert np.array_equal(first.hidden, second.hidden)
+    assert first.low_rank.keys() == second.low_rank.keys() and len(first.low_rank) == 72
+    assert all(np.array_equal(value, second.low_rank[name]) for name, value in first.low_rank.items())
+
+
+def test_the_text_model_is_tuned_for_the_judge_alone(encoder):
+    judge = scope_model()
+    tuned, plain = TunedTextEncoder(judge.low_rank), encoder
+    texts = ["Is there AF?", "Should I give apixaban?"]
+    a, b = tuned.embed(texts), plain.embed(texts)
+    assert np.allclose(np.linalg.norm(a, axis=1), 1, atol=1e-5) and not np.allclose(a, b, atol=0.05)
+    untouched = TunedTextEncoder({name: value * 0 for name, value in judge.low_rank.items()})
+    assert np.allclose(untouched.embed(texts), b, atol=1e-5)
+    with pytest.raises(ArtefactError, match="do not fit"):
+        TunedTextEncoder(dict(list(judge.low_rank.items())[1:])).embed(texts)
 
 
 def test_comments_of_a_file_change_nothing(tmp_path):

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from assistant.answer import bare_answer, masked_lines, more_lines, open_lines, signal_lines, st_lines
+from assistant.answer import bare_answer, more_lines, open_lines, signal_lines
 from assistant.answers import answer
 from assistant.bare import asks_abnormal
+from assistant.beside import masked_lines, st_lines
 from assistant.compose import renderer, sections
 from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Evidence, Finding
 from assistant.intents import Question
@@ -73,7 +74,7 @@ def test_bad_leads_are_named_and_limits_told() -> None:
     [
         ("Do P waves come before every QRS?", 1.0, "Yes: a P wave was found before every beat."),
         ("Do P waves come before every QRS?", 0.6, "Not before every beat: a P wave was found before 60 % of the beats."),
-        ("Do P waves come before every QRS?", 0.0, "No: a P wave was found before no beat."),
+        ("Do P waves come before every QRS?", 0.0, "No: no P wave was found before any beat."),
         ("What share of beats has a P wave?", 0.97, "A P wave was found before 97 % of the beats."),
         ("Do P waves come before every QRS?", None, ""),
     ],

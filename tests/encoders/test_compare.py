@@ -34,6 +34,18 @@ def test_an_axis_turns_the_shorter_way() -> None:
     assert change("axis_deg", -170, 150) == ("lower", -40)
 
 
+def test_a_difference_is_that_of_the_values_as_printed() -> None:
+    for name, before, after, shown in (
+        ("pr_ms", 315.6, 321.4, ("316 ms", "321 ms", 5.0)),
+        ("cornell_mv", 0.8149, 1.10502, ("0.81 mV", "1.10 mV", 0.29)),  # documents hold 1.105, and print 1.10
+        ("axis_deg", -48.6, -93.6, ("-49°", "-94°", -45.0)),
+        ("st_j_mv_V2", -0.004, 0.004, ("0.00 mV", "0.00 mV", 0.0)),
+    ):
+        found = value_changes(measured(**{name: before}), measured(**{name: after}))
+        one = next(c for c in found if c.name == name)
+        assert (one.before, one.after, one.difference) == shown
+
+
 def test_missing_and_weak_values_are_not_called_changes() -> None:
     full, none = measured(pr_ms=150), measured()
     by_name = {c.name: c for c in value_changes(full, none)}

@@ -140,12 +140,24 @@ def test_csv_with_semicolons_and_decimal_commas(tmp_path: Path, synthetic_ecg: M
 def test_csv_refuses_to_guess_unit_and_rate(tmp_path: Path, synthetic_ecg: Maker) -> None:
     ecg = synthetic_ecg(seconds=3.0)
     bare = write_csv(tmp_path / "bare.csv", ecg, header=",".join(ecg.leads))
-    assert "--unit mV|uV" in sentence(lambda: read(bare, fs_hz=500))
-    assert "--fs HZ" in sentence(lambda: read(bare, unit="mV"))
+    # One message for the command line, the service and the page: it names the file and the thing to give, no option.
+    assert sentence(lambda: read(bare, fs_hz=500)).startswith("bare.csv does not say its unit; ")
+    assert "give the sampling rate in Hz" in sentence(lambda: read(bare, unit="mV"))
     assert read(bare, unit="uV", fs_hz=500).signal_mv == pytest.approx(ecg.signal_mv / 1000, abs=1e-6)
     assert "furlong" in sentence(lambda: read(bare, unit="furlong", fs_hz=500))
     stated = write_csv(tmp_path / "stated.csv", ecg)
-    assert "--unit" in sentence(lambda: read(stated, unit="uV", fs_hz=500))
+    assert "leave the unit out" in sentence(lambda: read(stated, unit="uV", fs_hz=500))
+
+
+def test_a_text_that_is_no_table_of_leads_is_not_asked_for_its_unit(tmp_path: Path) -> None:
+    letter = tmp_path / "letter.txt"
+    letter.write_text("Dear colleague, thank you\nfor seeing this patient,\nwho was well.\n")
+    said = sentence(lambda: read(letter))
+    assert said.startswith("letter.txt is no ECG table: ") and "unit" not in said and "--" not in said
+    # One lead among other columns, or one unit, makes a table.
+    for header in ("remark,II", "remark,other_mV"):
+        letter.write_text(f"{header}\n" + "1,2\n" * 5)
+        assert "does not say its unit" in sentence(lambda: read(letter))
 
 
 def test_limb_leads_are_derived_from_i_and_ii(tmp_path: Path, synthetic_ecg: Maker) -> None:

@@ -257,7 +257,7 @@ def test_edf_headers_are_checked_before_samples(writers: ModuleType, tmp_path: P
     dimension = 256 + 2 * 96
     fields = [
         (236, b"99999999", 8, "announces"), (244, b"0", 8, "longer than 0"), (244, b"1e99999", 8, "longer than 0"),
-        (244, b"nan", 8, "longer than 0"), (252, b"99", 4, "damaged"), (dimension, b"", 8, "--unit"), (184, b"512", 8, "damaged"),
+        (244, b"nan", 8, "longer than 0"), (252, b"99", 4, "damaged"), (dimension, b"", 8, "unit"), (184, b"512", 8, "damaged"),
         (dimension, b"degC", 8, "states"), (256 + 2 * 104, b"5", 16, "damaged|range"),
         (256 + 2 * 216, b"9" * 8, 8, "no data record"),
     ]  # fmt: skip
@@ -385,18 +385,18 @@ def test_dicom_stored_with_the_largest_byte_first(writers: ModuleType, tmp_path:
 def test_npy_needs_what_it_cannot_say(writers: ModuleType, tmp_path: Path, signal: Signal) -> None:
     path = writers.write_npy(tmp_path / "a.npy", signal)
     assert is_npy(path.read_bytes()[:4096])
-    assert "--fs HZ" in refused(lambda: read(path))
+    assert "give it in Hz" in refused(lambda: read(path))
     assert read(path, fs_hz=250).leads == STANDARD_LEADS
     turned = writers.write_npy(tmp_path / "b.npy", signal, transposed=True)
     np.testing.assert_array_equal(read(turned, fs_hz=250).signal_mv, read(path, fs_hz=250).signal_mv)
     three = writers.write_npy(tmp_path / "c.npy", signal[:3] * 1000)
-    assert "--lead-names" in refused(lambda: read_npy(three, fs_hz=250))
+    assert "give their names" in refused(lambda: read_npy(three, fs_hz=250))
     got = read_npy(three, fs_hz=250, unit="uV", leads=("V1", "V2", "-aVR"))
     assert got.leads == ("aVR", "V1", "V2")
     np.testing.assert_allclose(got.lead("aVR"), -signal[2], atol=1e-6)
     assert "one name per lead" in refused(lambda: read_npy(three, fs_hz=250, leads=("I", "II")))
     np.save(tmp_path / "d.npy", np.ones((12, 900), np.int16))
-    assert "--unit" in refused(lambda: read(tmp_path / "d.npy", fs_hz=100))
+    assert "give the unit" in refused(lambda: read(tmp_path / "d.npy", fs_hz=100))
 
 
 class _Evil:
@@ -440,13 +440,13 @@ def test_single_columns_say_what_they_need(tmp_path: Path) -> None:
     path = tmp_path / "k.csv"
     path.write_text(values)
     assert is_watch(path.read_bytes())
-    assert "--fs HZ" in refused(lambda: read(path, unit="mV"))
-    assert "--unit" in refused(lambda: read(path, fs_hz=300))
+    assert "give it in Hz" in refused(lambda: read(path, unit="mV"))
+    assert "does not say its unit" in refused(lambda: read(path, fs_hz=300))
     assert read(path, fs_hz=300, unit="mV").leads == ("I",)
     path.write_text("# Sampling frequency: 300 Hz\n# Lead: II\n# Unit: mV\n" + values)
     got = read_watch(path)
     assert (got.leads, got.fs_hz) == (("II",), 300.0)
-    assert "leave out --fs" in refused(lambda: read(path, fs_hz=250))
+    assert "leave the rate out" in refused(lambda: read(path, fs_hz=250))
     path.write_text("Name,Louis II\nSampling Rate,300\nUnit,mV\n" + values)
     assert read(path).leads == ("I",) and "Louis" not in repr(read(path))
 

@@ -17,7 +17,7 @@ from encoders.patient import hash_patient
 from encoders.ptbxl import PtbXl, load_ptbxl
 from encoders.readers import read
 from encoders.vocabulary import CODES
-from retrieval.build import build_from_folder, build_from_ptbxl
+from retrieval.build import Tools, add_recordings, build_from_folder, build_from_ptbxl
 from retrieval.library import CaseLibrary
 from retrieval.where import parse
 
@@ -88,7 +88,7 @@ def test_a_table_names_the_recordings(recordings: Path, tmp_path: Path) -> None:
         "day0/none,d,P3,50,M,\n"
     )
     report = build_from_folder(recordings, table, encode, measure, str(tmp_path / "lib"), ENCODER)
-    assert report.added == 3 and report.unknown_codes == ("XYZ",)
+    assert report.added == 3 and report.unknown_codes == {"XYZ": (3,)}
     assert [name for name, _ in report.failed] == ["day0/none"]
     with CaseLibrary.open(tmp_path / "lib") as library:
         rows = library.get("abc")
@@ -96,6 +96,21 @@ def test_a_table_names_the_recordings(recordings: Path, tmp_path: Path) -> None:
     assert [(rows[i].age_years, rows[i].sex) for i in "abc"] == [(81.0, "F"), (None, "M"), (None, None)]
     assert rows["a"].patient_key == rows["b"].patient_key != rows["c"].patient_key
     assert b"P1" not in (tmp_path / "lib" / "cases.sqlite").read_bytes()
+
+
+def test_recordings_without_a_row_are_counted(recordings: Path, tmp_path: Path) -> None:
+    """With their ending or without; a row that cannot be used is a row, and the table itself is no recording."""
+    table = recordings / "table.csv"
+    table.write_text("file,id\nday0/r0.hea,a\nday1/r1,b\nday0/r2,a\n")
+    report = build_from_folder(recordings, table, encode, measure, str(tmp_path / "lib"), ENCODER)
+    assert (report.added, report.without_row, [name for name, _ in report.failed]) == (2, 2, ["day0/r2"])
+    assert build_from_folder(recordings, None, encode, measure, str(tmp_path / "other"), ENCODER).without_row == 0
+    asked = [recordings / "day0" / "r2.hea", recordings / "day0" / "r4.hea"]
+    (tmp_path / "few.csv").write_text("file,id\nr0,a\nr2,a\n")
+    chosen = add_recordings(asked, tmp_path / "few.csv", lambda: Tools(encode, measure), str(tmp_path / "lib"), ENCODER)
+    assert chosen.without_row == 0 and {name: why.split(";")[0] for name, why in chosen.failed} == {
+        "r2": "Row 3 has the id of row 2", "r4": "It has no row in the table",
+    }  # fmt: skip
 
 
 def test_a_patient_s_own_cases_can_be_left_out(recordings: Path, tmp_path: Path) -> None:

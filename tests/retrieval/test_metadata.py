@@ -66,7 +66,7 @@ def test_a_bad_cell_costs_only_itself(tmp_path: Path) -> None:
     assert [len(row.remarks) for row in found] == [3, 3, 1]
     assert all(f"Row {row.line}" in remark and remark.endswith(".") for row in found for remark in row.remarks)
     assert found[2].record is not None and found[2].record.statements == {"AFIB": 100.0} and found[2].record.age_years == 63.5
-    assert dict(table.unknown_codes) == {"FOO": 1, "BAR": 1}
+    assert dict(table.unknown_codes) == {"FOO": [4], "BAR": [4]}
 
 
 @pytest.mark.parametrize(

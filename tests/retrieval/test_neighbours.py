@@ -63,7 +63,7 @@ def test_what_is_said_can_be_read_and_cited() -> None:
     said = neighbour_agreement(near([True] * 3 + [False] * 7), "AFIB", 0.04)
     assert said.id == "N:AFIB" and said.to_json()["id"] == "N:AFIB" and said.to_json()["expected"] == 0.4
     assert said.text == "3 of the 10 most similar cases list atrial fibrillation (0.4 expected by chance)."
-    assert said.doubt("absent").startswith("Similar cases speak against the absence of atrial fibrillation: 3 of the 10")
+    assert said.doubt("absent").startswith("Similar cases leave the absence of atrial fibrillation in doubt: 3 of the 10")
     assert "bear out atrial fibrillation less than usual" in said.doubt("present")
 
 

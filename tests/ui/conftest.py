@@ -1,8 +1,14 @@
-"""A stand-in for the assistant: the same interface and the real record types, but no model behind it."""
+"""A stand-in for the assistant: the same interface and real record types, but no model behind it; the page in a browser."""
 
 from __future__ import annotations
 
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -174,3 +180,158 @@ def stubbed(stub: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     monkeypatch.setitem(assistant.__dict__, "Assistant", Loader)
     return stub
+
+
+# The page in a browser ------------------------------------------------------------------------------------------------
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+LAPTOP = {"width": 1366, "height": 768}
+WAIT_MS = 120_000  # for a machine that is busy with something else; nothing here waits that long on its own
+
+
+@dataclass
+class Visitor:
+    """A browser page, and what it did on the side."""
+
+    page: Any
+    address: str
+    foreign: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def listen(self) -> None:
+        allowed = (self.address, "data:", "blob:")
+        self.page.set_default_timeout(WAIT_MS)
+        self.page.on("request", lambda r: None if r.url.startswith(allowed) else self.foreign.append(r.url))
+        self.page.on("console", lambda m: self.complaints.append(m.text) if m.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def analyse(self, title: str) -> Any:
+        """Chooses a demo, presses the button, waits for what is drafted."""
+        if not self.page.locator("#analyse").is_visible():
+            self.page.get_by_role("button", name="Recordings").click()
+        self.page.get_by_label(title, exact=True).check()
+        return self.go()
+
+    def go(self) -> Any:
+        # What is drafted is written anew; an empty mark on the old one tells when.
+        self.page.evaluate(
+            "document.querySelectorAll('#draft .ea-document, #message .ea-error').forEach(one => one.dataset.old = '1')"
+        )
+        self.page.click("#analyse")
+        self.page.wait_for_function(
+            "document.querySelector('#draft .ea-document:not([data-old])')"
+            " || document.querySelector('#message .ea-error:not([data-old])')",
+        )
+        return self.page.locator("#draft")
+
+    def drop(self, *files: Path) -> None:
+        if not self.page.locator("#analyse").is_visible():
+            self.page.get_by_role("button", name="Recordings").click()
+        self.page.set_input_files("#files input[type=file]", list(files))
+        self.page.wait_for_selector("#files .file-preview, #files table")
+
+    def tab(self, name: str) -> None:
+        self.page.get_by_role("tab", name=name, exact=True).click()
+
+    def ask(self, question: str) -> str:
+        said = self.page.locator("#talk .ea-asked")
+        before = said.count()
+        self.page.fill("#question textarea, #question input", question)
+        self.page.click("#send")
+        self.page.wait_for_function("n => document.querySelectorAll('#talk .ea-asked').length > n", arg=before)
+        return str(said.last.inner_text())
+
+    def take(self, kind: str) -> bytes:
+        with self.page.expect_download() as waiting:
+            self.page.click(f"#export-{kind}")
+        assert "Zzyzx" not in waiting.value.suggested_filename
+        return Path(waiting.value.path()).read_bytes()
+
+    def until(self, true: Callable[[], bool]) -> None:
+        """Lets the page go on until something is so; whoever calls asserts it."""
+        left = WAIT_MS // 200
+        while not true() and left:
+            self.page.wait_for_timeout(200)
+            left -= 1
+
+    def fits(self) -> None:
+        """Neither the page nor a part of it is wider than its place; the paper alone may be scrolled when it is zoomed."""
+        wide = self.page.evaluate(
+            "() => [document.documentElement, ...document.querySelectorAll('#left, #right, .ea-pane, #vitals, #evidence, #tools,"
+            " .ea-top, .ea-scroll, .ea-vital')].filter(one => one.offsetParent !== null || one === document.documentElement)"
+            ".filter(one => one.scrollWidth > one.clientWidth + 1).map(one => (one.id || one.className) + ' ' + one.scrollWidth"
+            " + ' in ' + one.clientWidth)"
+        )
+        assert wide == []
+
+    def accessible(self) -> None:
+        """axe-core finds nothing serious or critical."""
+        from axe_playwright_python.sync_playwright import Axe
+
+        found = Axe().run(self.page).response["violations"]
+        bad = [
+            f"{one['id']}: {node['html'][:160]}"
+            for one in found if one["impact"] in ("serious", "critical") for node in one["nodes"]
+        ]  # fmt: skip
+        assert bad == []
+
+    def quiet(self) -> None:
+        assert self.foreign == [] and self.complaints == []
+
+
+@pytest.fixture
+def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Any], str]]:
+    """Starts the real server with an assistant on a free port of this machine; returns its address."""
+    import uvicorn
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
+    running: list[tuple[Any, threading.Thread]] = []
+
+    def start(assistant: Any, **options: Any) -> str:
+        from ui.service import create_app
+
+        listener = socket.socket()
+        listener.bind(("127.0.0.1", 0))
+        app = create_app(assistant, hosts=("127.0.0.1",), **options)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        running.append((server, thread))
+        while not server.started:
+            assert thread.is_alive(), "the server did not start"
+            time.sleep(0.02)
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    yield start
+    for server, thread in running:
+        server.should_exit = True
+        thread.join(timeout=20)
+
+
+@pytest.fixture
+def visit(serve: Callable[..., str]) -> Iterator[Callable[..., Visitor]]:
+    """Opens the page of an assistant in Chromium, at the size of a small laptop."""
+    if CHROMIUM is None:
+        pytest.skip("there is no chromium here (Debian: apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+
+        def open_page(assistant: Any, *, key: str = "", **options: Any) -> Visitor:
+            address = serve(assistant, **options)
+            visitor = Visitor(browser.new_page(viewport=LAPTOP, accept_downloads=True), address)
+            visitor.listen()
+            visitor.page.goto(address, timeout=WAIT_MS)
+            if key:
+                visitor.page.fill("#key", key)
+                visitor.page.click("button")
+            visitor.page.wait_for_selector("#analyse")
+            return visitor
+
+        yield open_page
+        browser.close()

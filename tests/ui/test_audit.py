@@ -358,14 +358,14 @@ def test_rates_per_finding() -> None:
     signed(store, [("AFIB",)], [Edit(CHANGED, 0, "In other words.")])  # edited, not gone
     signed(store, [("AFIB",)], [Edit(REJECTED, 0)])
     signed(store, [("AFIB",)], [Edit(CHANGED, 0, "Flutter.", ("AFLT",))])  # another finding in its place
-    signed(store, [("AFIB",), ("AFIB", "LVH")], [Edit(ACCEPTED, 0), Edit(REJECTED, 1)])  # one of two sentences goes
+    signed(store, [("AFIB",), ("AFIB", "LVH")], [Edit(ACCEPTED, 0), Edit(CHANGED, 1, "Like that.")])  # one of two is edited
     signed(store, [("LVH",)], [Edit(ACCEPTED, 0), Edit(ADDED, text="And AF.", codes=("AFIB",))])
     signed(store, [("AFIB",), ("LVH",)], [Edit(REJECTED, 0), Edit(CHANGED, 1, "Both.", ("LVH", "AFIB"))])  # moved
     store.record("report", WARD, document=AF)  # never signed
     rates = edit_rates(store.entries())
     assert (rates.drafts, rates.signed) == (8, 7)
     assert rates.findings == (
-        FindingRate("AFIB", 6, 1, 3, 2, 1), FindingRate("LVH", 3, 1, 1, 1, 0), FindingRate("AFLT", 0, 0, 0, 0, 1),
+        FindingRate("AFIB", 6, 1, 3, 2, 1), FindingRate("LVH", 3, 1, 2, 0, 0), FindingRate("AFLT", 0, 0, 0, 0, 1),
     )  # fmt: skip
     first = rates.to_json()["findings"][0]
     assert first["edit_rate"] == round(5 / 6, 4) and first["disagreement_rate"] == round(3 / 7, 4)

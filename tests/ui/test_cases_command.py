@@ -110,15 +110,17 @@ def library(ward: Path, capsys: pytest.CaptureFixture[str]) -> str:
 def test_building_says_what_became_of_every_row(ward: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     out, err = run(capsys, "build", str(ward), "--metadata", "ward.csv")
     assert out == "Cases: 5 added, 1 not taken in; search it with --library ward.\n"
-    assert err.splitlines()[-4:] == [
+    assert err.splitlines()[-5:] == [
         "none: There is no file none; check the name.",
         "r2: Row 4: the age 'old' is no number from 0 to 130; the case goes in without it.",
-        "Words in the table that are no statements, left out: XYZ.",
+        "1 recording has no row in the table; left out.",
+        "Words in the table that are no statements, left out: XYZ (row 6).",
         "Columns that are not kept: nurse.",
     ]
     assert str(tmp_path) not in out + err
     again = json.loads(run(capsys, "build", str(ward), "--metadata", "ward.csv", "--json")[0])
-    assert (again["added"], again["there_already"], len(again["failed"])) == (0, 5, 1)
+    assert (again["added"], again["there_already"], len(again["failed"]), again["without_row"]) == (0, 5, 1, 1)
+    assert again["unknown_codes"] == {"XYZ": [6]}
     (tmp_path / "ward.csv").write_text("file,id,age\nr2,c,66\n", encoding="utf-8")
     mended = json.loads(run(capsys, "build", str(ward), "--metadata", "ward.csv", "--json")[0])
     assert (mended["updated"], mended["added"]) == (1, 0)
@@ -178,6 +180,20 @@ def test_words_conditions_and_both(library: str, ward: Path, capsys: pytest.Capt
     assert out == "No case in the library fits.\n"
 
 
+def test_values_that_are_asked_for_are_printed(library: str, ward: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Conditions alone find nothing that is alike, so no likeness is printed; with words or a recording it is."""
+    conditions = (["--where", "rate_bpm>65 and AFIB>=80"], ["--text", "heart rate above 65", "--where", "AFIB>=80"])
+    for condition in conditions:
+        lines = run(capsys, "search", *condition, "--library", library)[0].splitlines()
+        at = next(i for i, line in enumerate(lines) if line.startswith("case "))
+        assert "alike" not in lines[at] and [lines[at][:4], *lines[at].split()[1:]] == ["case", "age", "sex", "statements"]
+        assert lines[at + 1].startswith("C:c") and "1.000" not in lines[at + 1]
+        rate, likelihood = lines[at + 2].strip().split(", ")
+        assert rate.startswith("rate_bpm ") and 65 < float(rate.split()[1]) < 80 and likelihood == "AFIB 100"
+    out, _ = run(capsys, "search", str(ward / "r0.hea"), "--where", "rate_bpm>65", "--library", library)
+    assert "alike" in out.splitlines()[0] and "   rate_bpm 7" in out
+
+
 def test_several_libraries(library: str, ward: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     record(tmp_path / "clinic" / "x", 9)
     run(capsys, "build", "clinic", "--out", "elsewhere", "--name", "second")
@@ -198,10 +214,13 @@ def test_adding_and_removing(library: str, ward: Path, capsys: pytest.CaptureFix
     assert out == "Cases: 1 added, 1 there already, 1 the same recording as another case; library ward.\n"
     assert "twin.hea: the same recording as case r5; not added again." in err
     assert ids(found(capsys, "--text", "left bundle branch block", "--library", library)) == ["C:r5"]
-    out, err = run(capsys, "remove", "C:a", "nobody", "--library", library)
+    out, err = run(capsys, "remove", "C:a", "nobody", "--library", library, rc=2)
     assert out == "1 case removed, 6 left.\n" and "nobody: there is no such case." in err
     assert run(capsys, "remove", "--patient", "P9", "--library", library)[0] == "1 case removed, 5 left.\n"
-    assert "No case here is of the patient" in run(capsys, "remove", "--patient", "P9", "--library", library)[1]
+    assert "No case here is of the patient" in run(capsys, "remove", "--patient", "P9", "--library", library, rc=2)[1]
+    out, err = run(capsys, "remove", "C:b", "--patient", "P9", "--library", library, rc=2)
+    assert out == "1 case removed, 4 left.\n" and "No case here is of the patient" in err
+    assert json.loads(run(capsys, "remove", "b", "--library", library, "--json", rc=2)[0])["not_there"] == ["b"]
 
 
 def test_a_trace_is_fetched_only_when_asked(

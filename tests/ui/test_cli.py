@@ -171,6 +171,7 @@ def test_predict_gives_every_recording_a_row_whatever_it_is(
         assert str(tmp_path) not in row["error"]
     assert "3 of 5" in capsys.readouterr().err
     assert not out.with_name("table.csv.part").exists()
+    assert cli.main(["predict", "gone.hea", "--out", str(out)]) == 2 and _table(out)[0]["error"]
 
 
 def test_tables_go_to_stdout_without_out(stub_encoder: None, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,16 @@ import pytest
 
 from encoders.errors import QueryError
 from ui.demo import demo
-from ui.drafted import ACCEPTED, ADDED, CHANGED, REJECTED, signed_sentences
+from ui.drafted import (
+    ACCEPTED,
+    ADDED,
+    CHANGED,
+    REJECTED,
+    Edit,
+    Sentence,
+    check_agreement,
+    signed_sentences,
+)
 from ui.editing import DRAFTED, Edition, stated_codes
 
 
@@ -28,7 +37,7 @@ def test_every_drafted_sentence_is_shown_once_and_none_is_judged_yet(edition: Ed
 
 
 def test_accept_change_reject_and_add_are_decisions_that_can_be_taken_back(edition: Edition) -> None:
-    done = edition.accept("1").change("0", "  Atrial   flutter. ").reject("2").add("See the earlier ECG.", "comparison")
+    done = edition.change("0", "  Atrial   flutter. ").accept("1").reject("2").add("See the earlier ECG.", "comparison")
     assert {key: states(done)[key] for key in ("0", "1", "2", "+0")} == {"0": CHANGED, "1": ACCEPTED, "2": REJECTED, "+0": ADDED}
     assert done.open == edition.open - 3
     assert "Atrial flutter." in [row.text for _, rows in done.rows() for row in rows]
@@ -70,3 +79,90 @@ def test_empty_and_endless_sentences_and_unknown_sections_are_refused(edition: E
 def test_findings_of_a_typed_sentence_are_read_where_that_is_certain() -> None:
     assert stated_codes("Atrial flutter.") == ("AFLT",) and stated_codes("No atrial fibrillation") == ()
     assert stated_codes("please see me about this one") is None
+
+
+# One finding in several sentences ---------------------------------------------------------------------------------------
+
+#: Infarction in the impression, its section and the comparison, with hypertrophy in one sentence and alone; a rate with none.
+TWINS = Edition((
+    Sentence("Anteroseptal myocardial infarction.", "impression", ("F:ASMI",), ("ASMI",)),
+    Sentence("Sinus rhythm with left ventricular hypertrophy.", "impression", ("F:SR", "F:LVH"), ("SR", "LVH")),
+    Sentence("Sinus rhythm.", "rhythm", ("F:SR",), ("SR",)),
+    Sentence("Ventricular rate 91/min, normal.", "rate and intervals", ("M:rate_bpm",)),
+    Sentence("Left ventricular hypertrophy.", "chambers", ("F:LVH",), ("LVH",)),
+    Sentence("Anteroseptal myocardial infarction.", "infarction and ST-T", ("F:ASMI",), ("ASMI",)),
+    Sentence("Unchanged: anteroseptal myocardial infarction.", "comparison", ("F:ASMI",), ("ASMI",)),
+))  # fmt: skip
+
+
+def judged(edition: Edition) -> dict[str, str]:
+    return {key: state for key, state in states(edition).items() if state != DRAFTED}
+
+
+def follows(edition: Edition) -> dict[str, str]:
+    return {row.key: row.follows for _, rows in edition.rows() for row in rows if row.follows}
+
+
+def test_a_rejected_finding_is_rejected_wherever_it_stands_and_comes_back_as_one() -> None:
+    done = TWINS.reject("0")
+    assert judged(done) == dict.fromkeys("056", REJECTED) and done.open == 4
+    assert follows(done) == {"5": "impression", "6": "impression"}
+    assert not any("ASMI" in s.codes for _, rows in done.standing() for s in rows)
+    assert done.reject("0") == TWINS and done.reject("5") == TWINS  # taken back at either of them
+    assert judged(TWINS.reject("5")) == dict.fromkeys("056", REJECTED)
+    # Of two findings in one sentence both go; the sentence stays where only one of them is rejected.
+    assert judged(TWINS.reject("1")) == dict.fromkeys("124", REJECTED)
+    one = TWINS.reject("2")
+    assert judged(one) == {"2": REJECTED} and judged(one.reject("4")) == dict.fromkeys("124", REJECTED)
+    # That nothing changed may be wrong though the finding is there; a value is no finding.
+    assert judged(TWINS.reject("6")) == {"6": REJECTED} and judged(TWINS.reject("3")) == {"3": REJECTED}
+
+
+def test_the_later_of_two_decisions_on_one_finding_counts() -> None:
+    assert judged(TWINS.accept("5").reject("0"))["5"] == REJECTED
+    later = TWINS.reject("0").accept("5")
+    assert judged(later) == {"0": REJECTED, "5": ACCEPTED, "6": REJECTED} and follows(later) == {"6": "impression"}
+    assert judged(later.accept("3"))["5"] == ACCEPTED and judged(later.accept("5"))["5"] == REJECTED
+
+
+@pytest.mark.parametrize(("words", "codes"), [("Septal artefact.", None), ("No infarction.", ()), ("Atrial flutter.", ("AFLT",))])
+def test_new_words_reach_what_stated_the_same(words: str, codes: tuple[str, ...] | None) -> None:
+    assert stated_codes(words) == codes
+    done = TWINS.change("0", words)
+    texts = {row.key: row.text for _, rows in done.rows() for row in rows if row.state == CHANGED}
+    assert texts == {"0": words, "5": words} and follows(done)["5"] == "impression"
+    assert states(done)["6"] == (DRAFTED if codes is None else REJECTED)  # unread words may leave the finding as it is
+    assert judged(done.accept("0")) == {"0": ACCEPTED}
+
+
+def test_new_words_that_still_state_it_stay_where_they_are() -> None:
+    assert judged(TWINS.change("2", "The rhythm is sinus rhythm.")) == {"2": CHANGED}
+    fewer = TWINS.change("1", "Sinus rhythm.")
+    assert judged(fewer) == {"1": CHANGED, "4": REJECTED}
+
+
+def test_what_follows_goes_along_to_another_draft() -> None:
+    done = TWINS.reject("0").carried_to((*TWINS.drafted[:1], *TWINS.drafted[4:]))
+    assert judged(done) == {"0": REJECTED, "2": REJECTED, "3": REJECTED} and done.reject("0").edits == ()
+
+
+@pytest.mark.parametrize(
+    ("edition", "named"),
+    [
+        (TWINS.reject("0").accept("5"), "infarction and ST-T"),
+        (TWINS.reject("0").change("5", "Septal artefact."), "Septal artefact."),
+        (TWINS.reject("4"), "Sinus rhythm with left ventricular hypertrophy."),
+        (TWINS.change("0", "No infarction.").accept("6"), "comparison"),
+    ],
+)
+def test_a_finding_that_went_and_stands_all_the_same_is_no_report(edition: Edition, named: str) -> None:
+    with pytest.raises(QueryError, match=r"^[A-Z][^.]* was taken out under .* take the first decision back\.$") as refused:
+        check_agreement(edition.drafted, edition.whole())
+    assert named in str(refused.value)
+
+
+def test_what_a_human_states_anew_contradicts_nothing() -> None:
+    for edition in (TWINS, TWINS.reject("0").add("Anteroseptal myocardial infarction."), TWINS.reject("6"), TWINS.reject("1")):
+        check_agreement(edition.drafted, edition.whole())
+    moved = (Edit(REJECTED, 0), Edit(CHANGED, 1, "Both.", ("LVH", "AFIB")))
+    check_agreement((Sentence("A.", codes=("AFIB",)), Sentence("B.", codes=("LVH",))), moved)

@@ -17,7 +17,8 @@ from pypdf import PdfReader
 from ui.cli import main
 from ui.demo import demo
 from ui.fhir import MEASURED, bundle
-from ui.pdf import to_pdf
+from ui.paper import Paper
+from ui.pdf import _BODY, _SMALL, _Pages, _step, to_pdf
 from ui.signing import Signed, SignedReport
 
 SIGNED = Signed("Dr Ada Lovelace", "2025-03-02T09:15:00.123Z")
@@ -68,9 +69,7 @@ def test_what_could_not_be_measured_is_left_out(stub: Any) -> None:
 
 def test_only_what_stands_is_told_and_a_day_without_its_zone_stays_a_day(stub: Any) -> None:
     report = report_of(stub, "normal", "2025-03-01T10:22:00")
-    rows = [row for _, rows in report.edition.rows() for row in rows]
-    key = next(row.key for row in rows if row.section == "rhythm" and "F:AFIB" in row.evidence)
-    gone = report.edited(report.edition.reject("0").reject(key).add("Atrial flutter."))
+    gone = report.edited(report.edition.reject("0").add("Atrial flutter."))
     top, observations = parts(bundle(gone))
     stated = [one["valueCodeableConcept"]["text"] for one in observations if "valueCodeableConcept" in one]
     assert "atrial flutter (AFLT)" in stated and not any("AFIB" in text for text in stated)
@@ -103,6 +102,26 @@ def test_the_paper_in_the_pdf_is_to_scale(stub: Any) -> None:
     first = PdfReader(BytesIO(to_pdf(report_of(stub, "normal"), demo("normal")))).pages[0]
     assert float(first.mediabox.width) == pytest.approx(297 / 25.4 * 72, abs=0.1)
     assert "printed at" not in first.extract_text()
+
+
+@pytest.mark.parametrize("size", [_BODY, _SMALL])
+def test_a_heading_stands_over_its_first_sentence_and_never_alone_at_the_foot(size: float) -> None:
+    whole, half = _Pages(("Title", "Somebody"), Paper()), _Pages(("Title", "Somebody"), Paper())
+    room = 1.6 + 2 * _step(size) + 0.01
+    whole.y, half.y = 194.0 - room, 194.0 - room + 0.1  # 194 mm: where the foot begins
+    for pages_of, turned in ((whole, False), (half, True)):
+        pages_of.listed("Rhythm", ["Sinus rhythm.", "No atrial fibrillation."], size)
+        written = [[text.get_text() for text in figure.axes[0].texts] for figure in pages_of.figures]
+        assert len(written) == 2 and ("Rhythm" in written[1]) == turned == ("• Sinus rhythm." in written[1])
+        assert "• No atrial fibrillation." in written[1]
+
+
+@pytest.mark.parametrize(("at", "said"), [("2024-05-06T07:08:09", "of 2024-05-06T07:08:09."), (None, "ab12.")])
+def test_the_print_names_the_recording_that_it_was_compared_with(stub: Any, at: str | None, said: str) -> None:
+    document = {**stub.report(demo("af")).to_json(), "compared_with": {"recording": "ab12", "recorded_at": at}}
+    told = " ".join(" ".join(pages(to_pdf(SignedReport.of(document), demo("af")))).split())
+    assert f"Comparison • Compared with the recording {said}" in told
+    assert "Compared with" not in " ".join(pages(to_pdf(report_of(stub, "af"), demo("af"))))
 
 
 def test_a_referral_is_printed_as_one(stub: Any) -> None:

@@ -52,7 +52,7 @@ def test_a_lead_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert options.read_recording(str(file), parsed(*ready)).leads == ("I",)
     with pytest.raises(RecordingError, match="Lead V2 is not in this recording; it has I"):
         options.read_recording(str(file), parsed(*ready, "--leads", "I,V2"))
-    with pytest.raises(RecordingError, match="--lead-names"):
+    with pytest.raises(RecordingError, match="give their names"):
         options.read_recording(str(file), parsed("--fs", "500"))
 
 

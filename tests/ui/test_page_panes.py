@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,19 @@ import numpy as np
 import pytest
 
 from assistant.serial import compare_evidence
-from encoders.errors import QueryError
+from encoders.errors import QueryError, RecordingError
+from encoders.measurements import Measurement
 from encoders.patient import hash_patient
 from retrieval.recordings import remember_folder
 from ui import cli, looking, server
 from ui.audit import Actor, AuditStore
 from ui.demo import demo
 from ui.desk import Desk
+from ui.naming import number
 from ui.panes import cases_html, comparison_html, evidence_html, findings_html, measurements_html, vitals_html
 from ui.signing import SignedReport
 from ui.takeaway import packed
-from ui.visit import Choice, Entry, Visit, compare, drafted, forget, judged, read_choice, recorded
+from ui.visit import Choice, Entry, Visit, compare, drafted, forget, judged, read_choice, recorded, turned
 
 
 def document(stub: Any, name: str) -> dict[str, Any]:
@@ -92,6 +95,30 @@ def test_the_comparison_puts_changes_in_front(stub: Any) -> None:
     assert "unchanged" in html and "atrial fibrillation" in html and "95 % of 300 repetitions" in html
 
 
+def test_a_change_has_its_unit_a_proper_minus_and_no_sign_before_nothing(stub: Any) -> None:
+    first, second = (reading.evidence for reading in stub.read([demo("normal"), demo("lbbb")]))
+    compared = compare_evidence(first, second).to_json()
+    cells: dict[str, tuple[str, ...]] = {}
+    for one, before, after, difference in (
+        ("axis_deg", "-49°", "-94°", -45.0), ("cornell_mv", "0.81 mV", "1.10 mV", 0.29), ("qt_ms", "400 ms", "400 ms", 0.0),
+    ):  # fmt: skip
+        known = next(item for item in compared["measurements"] if item["id"] == f"M:{one}")
+        row = {**known, "before": before, "after": after, "difference": difference}
+        html = comparison_html({**compared, "measurements": [row]}, document(stub, "lbbb"))
+        cells[one] = tuple(re.findall(r'<td class="ea-num">([^<]*)</td>', html))[:3]
+    assert cells["axis_deg"] == ("−49°", "−94°", "−45°")
+    assert cells["cornell_mv"] == ("0.81 mV", "1.10 mV", "+0.29 mV") and cells["qt_ms"][2] == "0 ms"
+
+
+def test_values_read_the_same_wherever_they_are_printed(stub: Any) -> None:
+    """The Values tab and the PDF print the document's values, Compare and the sentences those measured."""
+    for value in (1.10502, 1.1049, -0.0004, -0.235, 0.0):
+        one = Measurement("cornell_mv", value, 10)
+        kept = round(value, 3)
+        assert number(kept, "mV") == one.text().replace("-", "−")
+    assert number(-94.2, "°") == "−94°" and number(-0.2, "ms") == "0 ms" and number(None, "mV") == "—"
+
+
 # The desk ----------------------------------------------------------------------------------------------------------
 
 
@@ -112,10 +139,25 @@ def test_several_files_become_entries_and_a_bad_one_costs_only_itself(tmp_path: 
     files[2].write_text("nonsense")
     entries, trouble = read_choice(Choice(files=tuple(map(str, (*files, files[0]))), rate="500", sex="F", age="60"))
     assert [entry.name for entry in entries] == ["one", "two"] and entries[0].ecg.age_years == 60
-    assert trouble.startswith("2 recordings were read") and "bad" in trouble and str(tmp_path) not in trouble
+    assert trouble.startswith("Recordings read: 2 of 3. ") and "bad" in trouble and str(tmp_path) not in trouble
+    assert [entry.typed for entry in entries] == [{"age", "sex"}] * 2
     assert all(file.exists() for file in files)  # they go when all went well, or when others are chosen
     forget(tuple(map(str, files)))
     assert not any(file.exists() for file in files)
+
+
+def test_everything_that_could_not_be_read_is_told(tmp_path: Path) -> None:
+    good = csv(tmp_path / "one.csv", "normal")
+    letter = tmp_path / "letter.txt"
+    letter.write_text("Dear colleague,\nthank you for seeing this patient.\nKind regards\n")
+    lone = tmp_path / "lone.hea"
+    lone.write_text("lone 1 500 5000\nlone.dat 16 1000/mV 16 0 0 0 0 I\n")
+    (entry,), trouble = read_choice(Choice(files=tuple(map(str, (good, letter, lone))), rate="500"))
+    assert entry.name == "one" and entry.typed == frozenset()
+    assert trouble.startswith("Recordings read: 1 of 3. letter.txt is no ECG table") and "lone" in trouble and "--" not in trouble
+    with pytest.raises(RecordingError) as refused:
+        read_choice(Choice(files=(str(letter), str(lone))))
+    assert str(refused.value) == trouble.removeprefix("Recordings read: 1 of 3. ")
 
 
 def test_a_patient_key_ties_recordings_and_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,6 +207,12 @@ def test_a_signed_report_stays_signed_when_another_recording_is_looked_at(stub: 
         if shown == 1:
             assert visit.report is signed
     assert [entry.action for entry in store.entries()].count("sign") == 1
+    # As the page turns: every report brings what it was compared with; without one, the previous recording stays if it can.
+    assert turned(replace(visit, shown=0, previous=None), 1).previous == 0 and turned(visit, 0).previous == 1
+    fresh = Visit((*visit.entries, Entry("three", demo("normal"))), shown=2)
+    assert turned(replace(fresh, shown=1, previous=0), 2).previous == 0 and turned(replace(fresh, previous=2), 2).previous is None
+    one = visit.entries[0].ecg
+    assert signed.document["compared_with"] == {"recording": one.content_hash(), "recorded_at": one.recorded_at}
     assert json.loads(packed("json", visit.report, visit.entry.ecg, "Bed 7").content)["signed_by"] == "Dr Ada Lovelace"
 
 
@@ -198,7 +246,7 @@ def test_a_cases_trace_is_drawn_where_its_file_is_at_hand_and_no_path_is_told(
     remember_folder(tmp_path)
     assert looking.at_hand(made) == ("C:1", "C:2", "C:4")
     html = cases_html(made, looking.at_hand(made), {"C:1": looking.case_paper(visit, "C:1")})
-    assert "<svg" in html and str(tmp_path) not in html and 'data-case="C:1"' not in html
+    assert "<svg" in html and str(tmp_path) not in html and "Hide trace" in html
 
 
 def test_folders_of_recordings_come_from_the_option_and_the_environment(

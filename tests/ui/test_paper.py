@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from encoders.delineate import delineate
 from encoders.ecg import ECG, STANDARD_LEADS
 from encoders.errors import QueryError
 from ui.demo import demo
+from ui.looking import paper_of
 from ui.paper import Paper, View, beat_sheet, sheet_of, svg
+from ui.visit import Entry, Visit, judged
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -75,6 +78,37 @@ def test_median_beats_stand_limb_above_chest_leads_with_their_boundaries() -> No
     assert found.overall.qrs_on_ms is not None
     seconds = (on - first.x_mm) / 25 + first.strip.start_s
     assert seconds == pytest.approx(found.overall.qrs_on_ms / 1000, abs=1e-6)
+
+
+def test_no_p_boundary_stands_where_the_pr_interval_is_not_measurable(stub: Any) -> None:
+    found = delineate(demo("af"))
+    assert found is not None and found.overall.p_on_ms is not None  # a few beats look as if a P wave led to them
+    assert {name for _, row, name in beat_sheet(found).marks if row == 0} == {"P", "QRS", "J", "T"}
+    assert {name for _, row, name in beat_sheet(found, with_p=False).marks if row == 0} == {"QRS", "J", "T"}
+
+    def named(name: str) -> list[str]:
+        """Boundaries that the page's median beats name."""
+        entries = (Entry(name, demo(name)),)
+        visit = judged(stub, replace(Visit(entries), view=View(layout="beats")), lambda _: None)
+        return re.findall(r'text-anchor="middle"[^>]*>(\w+)<', paper_of(visit))
+
+    assert "P" not in named("af") and "QRS" in named("af") and "P" in named("normal")
+
+
+def test_every_drawing_has_its_own_mark_and_the_same_one_the_same() -> None:
+    def mark(name: str, view: View | None = None) -> str:
+        return ET.fromstring(svg(sheet_of(demo(name), view))).get("data-drawn", "")
+
+    assert mark("normal") == mark("normal") and mark("normal")
+    assert len({mark("normal"), mark("af"), mark("normal", View(mm_per_s=50.0)), mark("normal", View(mm_per_mv=20.0))}) == 4
+
+
+def test_the_leads_names_stand_over_all_traces_with_a_seam_of_paper() -> None:
+    drawn = svg(sheet_of(demo("af")), paper=Paper(background="#fafafa"))
+    labels = [e for e in ET.fromstring(drawn).iter(f"{SVG}text") if e.get("class") == "ea-lead"]
+    assert [e.text for e in labels][:3] == ["I", "II", "III"] and len(labels) == 13
+    assert {(e.get("stroke"), e.get("paint-order")) for e in labels} == {("#fafafa", "stroke")}
+    assert drawn.rindex("scale(.01)") < drawn.index('class="ea-lead"')
 
 
 def test_the_svg_carries_its_scale_and_says_where_every_strip_lies() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tempfile
 import threading
@@ -74,6 +75,24 @@ def test_report_of_a_table_needs_rate_and_unit(client: TestClient, stub: Any) ->
     assert stub.seen[0].fs_hz == 500
 
 
+def test_report_of_an_array_needs_the_names_of_its_leads(client: TestClient, stub: Any) -> None:
+    content = io.BytesIO()
+    np.save(content, demo("normal").signal_mv[[1, 7]])
+    files, told = [("files", ("two.npy", content.getvalue()))], {"fs_hz": "500", "unit": "mV"}
+    refused = client.post("/v1/reports", files=files, data=told)
+    assert refused.status_code == 422 and "give their names" in refused.json()["error"] and "--" not in refused.json()["error"]
+    assert client.post("/v1/reports", files=files, data={**told, "lead_names": "II,V2"}).status_code == 200
+    assert stub.seen[-1].leads == ("II", "V2")
+    assert client.post("/v1/reports", files=files, data={**told, "lead_names": "II,V2", "leads": "v2"}).status_code == 200
+    assert stub.seen[-1].leads == ("V2",)
+
+
+@pytest.mark.parametrize("path", ["/v1/reports", "/v1/answers", "/v1/measurements", "/v1/cases/search"])
+def test_a_field_that_a_route_lacks_is_never_passed_over(client: TestClient, path: str) -> None:
+    answer = client.post(path, data={"demo": "af", "question": "Is it AF?", "k": "3", "text": "AF", "bogus": "1"})
+    assert answer.status_code == 422 and "There is no field" in answer.json()["error"]
+
+
 def test_answers_take_two_recordings_in_their_order(client: TestClient, stub: Any) -> None:
     files = [*wfdb_files("later"), *wfdb_files("earlier")]
     answer = client.post("/v1/answers", files=files, data={"question": "Has it changed?"})
@@ -112,6 +131,11 @@ def test_cases_by_recording_or_text(client: TestClient, stub: Any) -> None:
         ([("files", ("a.hea", b"a 1 500 10\n../../etc/passwd 16 200 16 0 0 0 0 II\n"))], {}, "header"),
         ([], {"demo": "af", "age": "-3"}, "'age'"),
         ([], {"demo": "af", "sex": "x"}, "'sex'"),
+        ([], {"demo": "af", "fs": "500"}, "no field 'fs' here; the fields are age, demo, files, fs_hz"),
+        ([], {"demo": "af", "library": "Ward"}, "no field 'library'"),
+        ([], {"demo": "af", "leads": "I,V9"}, "'V9' is no lead"),
+        ([], {"demo": "af", "lead_names": "I,,II"}, "empty name"),
+        ([("files", ("a.csv", csv_bytes()))], {"unit": "mV"}, "give the sampling rate in Hz"),
     ],
 )
 def test_bad_input_is_4xx_and_one_sentence_without_a_path(client: TestClient, files: Any, data: Any, said: str) -> None:

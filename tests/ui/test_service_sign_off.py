@@ -42,6 +42,11 @@ def test_a_draft_is_signed_sentence_by_sentence(client: TestClient, audit: Audit
     decisions = accepted(draft)
     decisions[0] = {"kind": "changed", "sentence": 0, "text": "Atrial flutter.", "codes": ["AFLT"]}
     decisions.append({"kind": "added", "text": "Low voltage.", "codes": ["LVOLT"], "section": "chambers"})
+    half = client.post(f"{address}/signature", json={"signer": "Dr Ann Reader", "decisions": decisions})
+    assert half.status_code == 422 and client.get(address).json()["signature"] is None
+    # The rhythm section still says atrial fibrillation.
+    assert 'was taken out under impression, but "Atrial fibrillation." under rhythm still' in half.json()["error"]
+    decisions[1] = {"kind": "rejected", "sentence": 1}
     signed = client.post(f"{address}/signature", json={"signer": "Dr Ann Reader", "decisions": decisions})
     assert signed.status_code == 200 and signed.json()["state"] == "signed" == client.get(address).json()["state"]
     signature = signed.json()["signature"]
@@ -50,8 +55,7 @@ def test_a_draft_is_signed_sentence_by_sentence(client: TestClient, audit: Audit
     again = client.post(f"{address}/signature", json={"signer": "Dr Ann Reader", "decisions": decisions})
     assert again.status_code == 409 and "signed already" in again.json()["error"]
     rates = {rate["code"]: rate for rate in client.get("/v1/audit/rates").json()["findings"]}
-    # The rhythm section still says atrial fibrillation, so that finding counts as changed.
-    assert (rates["AFIB"]["drafted"], rates["AFIB"]["changed"], rates["AFLT"]["added"]) == (1, 1, 1)
+    assert (rates["AFIB"]["drafted"], rates["AFIB"]["rejected"], rates["AFLT"]["added"]) == (1, 1, 1)
     assert audit.verify().fault is None
 
 

@@ -53,6 +53,12 @@ def test_measure_gives_values_leads_reliability_and_beats_and_survives_a_bad_fil
     assert af["pr_ms"] == "" and af["p_mv_II"] == "" and float(af["rr_irregularity"]) > 0.1
 
 
+def test_measure_of_nothing_readable_is_no_success(tmp_path: Path) -> None:
+    out = tmp_path / "table.csv"
+    assert cli.main(["measure", str(tmp_path / "gone.hea"), "--out", str(out)]) == 2
+    assert [row["usable"] for row in table(out)] == ["false"]
+
+
 def test_measure_on_several_processes_gives_the_same_table(tmp_path: Path) -> None:
     names, tables = ["demo:normal", "demo:lbbb"], []
     for jobs in ("1", "2"):
@@ -67,7 +73,7 @@ def test_delineate_names_leads_as_the_file_does_and_counts_in_its_samples(record
     assert cli.main(["delineate", str(recording), "--fs", "250", "--out", str(out)]) == 0
     rows = table(out)
     assert list(rows[0]) == ["record", "lead", "wave", "onset", "peak", "offset"]
-    assert {row["record"] for row in rows} == {"mine"}
+    assert {row["record"] for row in rows} == {str(recording)}  # as in the table of measure: the two can be joined
     assert {row["lead"] for row in rows} == {lead.lower() for lead in STANDARD_LEADS}
     assert {row["wave"] for row in rows} == {"P", "QRS", "T"}
     for row in rows:
@@ -81,7 +87,7 @@ def test_delineate_names_what_it_could_not_read(tmp_path: Path, capsys: pytest.C
     (tmp_path / "broken.csv").write_text("nothing", encoding="utf-8")
     out = tmp_path / "fiducials.csv"
     assert cli.main(["delineate", "demo:normal", str(tmp_path / "broken.csv"), "--out", str(out)]) == 0
-    assert "broken.csv" in capsys.readouterr().err and {row["record"] for row in table(out)} == {"normal"}
+    assert "broken.csv" in capsys.readouterr().err and {row["record"] for row in table(out)} == {"demo:normal"}
     assert cli.main(["delineate", str(tmp_path / "broken.csv"), "--out", str(tmp_path / "none.csv")]) == 2
     assert not (tmp_path / "none.csv").exists()
 

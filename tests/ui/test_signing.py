@@ -36,12 +36,37 @@ def test_a_draft_says_that_it_is_unconfirmed_and_a_signed_one_who_answers_for_it
     assert signed.state.startswith("Signed by Dr Ada Lovelace, 20") and signed.edition.open == 0
     document = signed.to_json()
     assert document["unconfirmed"] is False and document["signed_by"] == "Dr Ada Lovelace"
-    assert [row["state"] for row in document["sentences"]].count("rejected") == 1
+    rejected = [row["section"] for row in document["sentences"] if row["state"] == "rejected"]
+    assert rejected == ["impression", "rhythm"]  # the finding, wherever it stands
     kept = store.draft(report.draft_id)
     assert kept is not None and kept.state == "signed"
     for again in (lambda: signed.sign(store, LOCAL, "Dr Ada", LABEL), lambda: signed.edited(signed.edition)):
         with pytest.raises(QueryError, match="is signed"):
             again()
+
+
+def test_a_report_that_contradicts_itself_is_not_signed(report: SignedReport, store: AuditStore) -> None:
+    torn = report.edited(report.edition.reject("0").accept("1"))
+    with pytest.raises(QueryError, match='^Atrial fibrillation was taken out under impression, but "Atrial fib'):
+        torn.sign(store, LOCAL, "Dr Ada", LABEL)
+    assert [entry.action for entry in store.entries()] == ["report"]
+    signed = torn.edited(torn.edition.accept("1")).sign(store, LOCAL, "Dr Ada", LABEL)
+    assert signed.signed is not None and all("AFIB" not in s.codes for _, rows in signed.edition.standing() for s in rows)
+
+
+def test_the_exported_json_says_one_thing_of_what_was_signed(report: SignedReport, store: AuditStore) -> None:
+    edited = report.edited(report.edition.reject("0").add("Atrial flutter."))
+    early = edited.to_json()
+    assert (early["status"], early["state"], early["unconfirmed"]) == ("draft", "Unconfirmed draft", True)
+    kept = edited.sign(store, LOCAL, "Dr Ada", LABEL).to_json()
+    assert (kept["status"], kept["state"], kept["unconfirmed"]) == ("signed", "Signed", False)
+    wording = report.edition.drafted[0].text
+    for document in (early, kept):
+        assert "impression" not in document and "sections" not in document
+        assert document["report"]["impression"] == ["Atrial flutter."] and wording not in json.dumps(document["report"])
+        assert document["drafted"]["status"] == "draft" and document["drafted"]["impression"][0]["text"] == wording
+        assert document["drafted"]["sections"] == report.document["sections"]
+    assert report.document["status"] == "draft" and report.document["impression"][0]["text"] == wording
 
 
 @pytest.mark.parametrize(("name", "label"), [("", LABEL), ("A", LABEL), ("Dr Ada", ""), ("Dr Ada", "  "), ("Dr Ada", "x" * 200)])

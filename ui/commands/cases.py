@@ -85,17 +85,24 @@ def add(commands: Any) -> None:
 
 
 def case_lines(
-    found: Sequence[Case], beside: Mapping[str, Contrast] | None = None, files: Mapping[str, str] | None = None
-) -> list[str]:
+    found: Sequence[Case], beside: Mapping[str, Contrast] | None = None, files: Mapping[str, str] | None = None,
+    asked: Sequence[str] = (),
+) -> list[str]:  # fmt: skip
     """Cases as lines of a plain table, the most alike first; with what each has in common with the recording, and the file that
-    its recording lies in, by case id."""
+    its recording lies in, by case id. ``asked``: measurements and codes whose values were asked for. Cases that conditions alone
+    found are alike to nothing, and are not said to be."""
     wide = max([10, *(len(case.case_id) + 2 for case in found)])
-    lines = [f"{'case':<{wide}} {'alike':>6}  {'age':>4} sex  statements"]
+    compared = any(case.found_by != "condition" for case in found)
+    lines = [f"{'case':<{wide}} {' alike ' if compared else ''} {'age':>4} sex  statements"]
     beside = beside or {}
     for case in found:
         age = "?" if case.age_years is None else f"{case.age_years:.0f}"
         codes = ", ".join(sorted(case.statements, key=lambda code: -case.statements[code]))
-        lines.append(f"{'C:' + case.case_id:<{wide}} {case.similarity:>6.3f}  {age:>4} {case.sex or '?':<3}  {codes}")
+        alike = f"{case.similarity:>6.3f} " if compared else ""
+        lines.append(f"{'C:' + case.case_id:<{wide}} {alike} {age:>4} {case.sex or '?':<3}  {codes}")
+        known = {**case.statements, **case.measurements}
+        values = [f"{name} {value:g}" for name in asked if (value := known.get(name)) is not None]
+        lines += [f"{'':<{wide}}   {', '.join(values)}"] if values else []
         said = _beside(case, beside[case.case_id]) if case.case_id in beside else []
         where = f"recording: {case.where or 'not said'}"
         where += f"; here: {files[case.case_id]}" if files and case.case_id in files else ""
@@ -150,7 +157,8 @@ def run_search(args: argparse.Namespace) -> int:
         write_json(_document(args, found, beside, doubts, remark, files))
         return 0
     said = [remark] if unusable else _said(found, doubts)
-    print("\n".join([*_understood(found), *_results(found, beside, files), *said]))
+    results = _results(found, beside, files, _asked_values(args.where, found))
+    print("\n".join([*_understood(found), *results, *said]))
     return 0
 
 
@@ -241,8 +249,23 @@ def _understood(found: Found) -> list[str]:
     return lines
 
 
-def _results(found: Found, beside: Mapping[str, Contrast], files: Mapping[str, str]) -> list[str]:
-    lines = case_lines(found.cases, beside, files) if found.cases else ["No case in the library fits."]
+def _asked_values(where: str | None, found: Found) -> list[str]:
+    """Measurements, and codes whose likelihood, that the conditions ask for, in words or with --where."""
+    from retrieval.where import NUMBER, Comparison, Condition, Not, parse
+
+    def fields(condition: Condition) -> list[str]:
+        if isinstance(condition, Comparison):
+            return [condition.field] if condition.kind == NUMBER else []
+        parts = (condition.part,) if isinstance(condition, Not) else condition.parts
+        return [field for part in parts for field in fields(part)]
+
+    conditions = [] if found.query is None or found.query.condition is None else [found.query.condition]
+    conditions += [] if where is None else [parse(where)]
+    return list(dict.fromkeys(field for condition in conditions for field in fields(condition)))
+
+
+def _results(found: Found, beside: Mapping[str, Contrast], files: Mapping[str, str], asked: Sequence[str]) -> list[str]:
+    lines = case_lines(found.cases, beside, files, asked) if found.cases else ["No case in the library fits."]
     by_signal = sum(case.found_by == "signal" for case in found.cases)
     if by_signal:
         lines.append(f"Found by the ECG itself, not by statements: {by_signal} of {len(found.cases)}; there, alike compares "

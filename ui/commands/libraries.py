@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -48,8 +49,9 @@ def add_actions(actions: Any) -> None:
 
     build = options.add_parser(
         actions, "build", "make a library from a folder of recordings", BUILD_EXAMPLES,
-        "Takes in every recording under DIR, in any format that `report` reads. What was found in them (statements), ages, sexes "
-        "and patients come from a table; without one, cases can be found by recording, but nothing is known of them. Broken off, "
+        "Takes in every recording under DIR, in any format that `report` reads; with a table, those that have a row in it. What "
+        "was found in them (statements), ages, sexes and patients come from the table; without one, cases can be found by "
+        "recording, but nothing is known of them. Broken off, "
         "even by a power cut, the same command goes on where it was; what the library holds already is not added twice, under "
         "whatever name it comes.",
     )  # fmt: skip
@@ -76,7 +78,8 @@ def add_actions(actions: Any) -> None:
     more.set_defaults(run=run_add)
     less = options.add_parser(
         actions, "remove", "take cases out of a library", REMOVE_EXAMPLES,
-        "Takes cases out for good: when the command is done, nothing of them is left in the library's files.",
+        "Takes cases out for good: when the command is done, nothing of them is left in the library's files. Exit code 2 where an"
+        " id or the patient is not there; what is there goes all the same.",
     )  # fmt: skip
     less.add_argument("ids", nargs="*", metavar="ID", help="ids of cases, as searches show them")
     less.add_argument("--patient", metavar="KEY", help="every case of the patient that this key stands for")
@@ -203,7 +206,7 @@ def _say(args: argparse.Namespace, done: BuildReport, what_now: str) -> int:
             "duplicates": [{"recording": name, "case": f"C:{case_id}"} for name, case_id in done.duplicates],
             "failed": [{"recording": name, "reason": reason} for name, reason in done.failed],
             "remarks": [{"recording": name, "remark": remark} for name, remark in done.remarks],
-            "unknown_codes": list(done.unknown_codes), "ignored_columns": list(done.ignored_columns),
+            "without_row": done.without_row, "unknown_codes": done.unknown_codes, "ignored_columns": list(done.ignored_columns),
         })  # fmt: skip
         return 0 if took or not done.failed else 1
     counts = (
@@ -216,37 +219,49 @@ def _say(args: argparse.Namespace, done: BuildReport, what_now: str) -> int:
         print(f"{name}: the same recording as case {case_id}; not added again.", file=sys.stderr)
     for name, reason in [*done.failed, *done.remarks]:
         print(f"{name}: {reason}", file=sys.stderr)
+    if done.without_row:
+        which = "recording has" if done.without_row == 1 else "recordings have"
+        print(f"{done.without_row} {which} no row in the table; left out.", file=sys.stderr)
     if done.unknown_codes:
-        print(f"Words in the table that are no statements, left out: {', '.join(done.unknown_codes)}.", file=sys.stderr)
+        print(f"Words in the table that are no statements, left out: {_with_rows(done.unknown_codes)}.", file=sys.stderr)
     if done.ignored_columns:
         print(f"Columns that are not kept: {', '.join(done.ignored_columns)}.", file=sys.stderr)
     return 0 if took or not done.failed else 1
+
+
+def _with_rows(words: Mapping[str, Sequence[int]]) -> str:
+    """Words, each with the row that it was first met in, and in how many more."""
+    more = {word: f" and {len(rows) - 1} more" if len(rows) > 1 else "" for word, rows in words.items()}
+    return ", ".join(f"{word} (row {rows[0]}{more[word]})" for word, rows in words.items())
 
 
 def run_remove(args: argparse.Namespace) -> int:
     """Takes cases out of a library."""
     from encoders.patient import hash_patient
     from retrieval.build import remove_cases
-    from retrieval.store import open_store
+    from retrieval.store import open_store, patient_key
 
     if not args.ids and args.patient is None:
         raise QueryError("Nothing is named; give ids of cases, or --patient KEY.")
     patient = None if args.patient is None else hash_patient(args.patient)
     store = open_store(_to_write(args.library).spec, writable=True)
     try:
+        key = patient_key(patient)
+        stranger = key is not None and not store.of_patient(key)
         gone, missing = remove_cases(store, [case_id.removeprefix("C:") for case_id in args.ids], patient)
         left = store.count
     finally:
         store.close()
+    code = 2 if missing or stranger else 0
     if args.json:
         write_json({"removed": gone, "not_there": list(missing), "left": left})
-        return 0
+        return code
     print(f"{gone} {'case' if gone == 1 else 'cases'} removed, {left} left.")
-    if patient is not None and not gone:
+    if stranger:
         print("No case here is of the patient that this key stands for on this machine.", file=sys.stderr)
     for case_id in missing:
         print(f"{case_id}: there is no such case.", file=sys.stderr)
-    return 0
+    return code
 
 
 # --- looking ---------------------------------------------------------------------------------------------------------

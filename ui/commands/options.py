@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from encoders.errors import QueryError
 
 if TYPE_CHECKING:
     from assistant import Assistant
@@ -81,25 +83,24 @@ def _sex(text: str) -> str:
 
 
 def parse_leads(text: str) -> tuple[str, ...]:
-    """An argparse type: the leads to use, from standard names with commas between them, ``limb`` for the six, or ``12``."""
-    from encoders.ecg import LIMB_LEADS, STANDARD_LEADS
+    """An argparse type: the leads to use, see `ui.leadwords.chosen_leads`."""
+    from ui.leadwords import chosen_leads
 
-    known = {name.lower(): (name,) for name in STANDARD_LEADS} | {"limb": LIMB_LEADS, "12": STANDARD_LEADS}
-    words = [word.strip() for word in text.split(",")]
-    wrong = [word for word in words if word.lower() not in known]
-    if wrong:
-        raise argparse.ArgumentTypeError(
-            f"{wrong[0]!r} is no lead; give some of {', '.join(STANDARD_LEADS)} with commas between them, or limb, or 12"
-        )
-    chosen = {name for word in words for name in known[word.lower()]}
-    return tuple(name for name in STANDARD_LEADS if name in chosen)
+    return _told(chosen_leads, text)
 
 
 def _lead_names(text: str) -> tuple[str, ...]:
-    names = tuple(word.strip() for word in text.split(","))
-    if not all(names):
-        raise argparse.ArgumentTypeError(f"{text!r} has an empty name; give one lead name per row, with commas between them")
-    return names
+    from ui.leadwords import named_leads
+
+    return _told(named_leads, text)
+
+
+def _told(read: Callable[[str], tuple[str, ...]], text: str) -> tuple[str, ...]:
+    """What ``read`` makes of the text; its complaint as argparse puts it into a sentence of its own."""
+    try:
+        return read(text)
+    except QueryError as error:
+        raise argparse.ArgumentTypeError(str(error).removesuffix(".")) from None
 
 
 def _patient(text: str) -> str:

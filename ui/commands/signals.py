@@ -52,11 +52,11 @@ def add(commands: Any) -> None:
         commands, "measure", "measurements of many recordings, as a table", MEASURE_EXAMPLES,
         "One row per recording: record; every measurement with the unit in its name (empty where not measurable); each lead's"
         " amplitudes and ST levels; how reliable each measurement is (0-1) and on how many beats it rests; usable; error."
-        " One bad file does not stop the rest.",
+        " One bad file does not stop the rest; exit code 2 where none can be read.",
     )  # fmt: skip
     delineate = options.add_parser(
         commands, "delineate", "P, QRS and T boundaries of every beat and lead, as a table", DELINEATE_EXAMPLES,
-        "One row per wave: record (the file's stem), lead (as named in the file), wave (P, QRS or T), onset, peak and offset in"
+        "One row per wave: record (as it was given), lead (as named in the file), wave (P, QRS or T), onset, peak and offset in"
         " samples of the file. One bad file does not stop the rest; exit code 2 where none can be read.",
     )  # fmt: skip
     check = options.add_parser(
@@ -177,8 +177,7 @@ def run_measure(args: argparse.Namespace) -> int:
             yield row
 
     table_rows_to(args.out, measure_columns(), rows())
-    summary(failed, len(names))
-    return 0
+    return summary(failed, len(names))
 
 
 def fiducial_rows(name: str, ecg: ECG) -> list[list[str]]:
@@ -187,13 +186,13 @@ def fiducial_rows(name: str, ecg: ECG) -> list[list[str]]:
     from encoders.readers.named import names_in_file
 
     named = {} if name.startswith("demo:") else names_in_file(name)
-    record, last = Path(name.removeprefix("demo:")).stem, ecg.n_samples - 1
+    last = ecg.n_samples - 1
     rows = []
     for wave in fiducials(ecg).waves:
         if named and wave.lead not in named:
             continue
         points = (str(min(last, max(0, round(at)))) for at in (wave.onset, wave.peak, wave.offset))
-        rows.append([record, named.get(wave.lead, wave.lead), wave.wave, *points])
+        rows.append([name, named.get(wave.lead, wave.lead), wave.wave, *points])
     return rows
 
 

@@ -35,7 +35,8 @@ def add(commands: Any) -> None:
     predict = options.add_parser(
         commands, "predict", "statement probabilities of many recordings, as a table", PREDICT_EXAMPLES,
         "One row per recording: record, the calibrated probability of each of the 71 SCP codes, usable, error. Its leads are"
-        " read by the network and measured, and age and sex are heeded where the file tells them.",
+        " read by the network and measured, and age and sex are heeded where the file tells them. One bad file does not stop the"
+        " rest; exit code 2 where none can be read.",
     )  # fmt: skip
     predict.add_argument("files", nargs="+", metavar="FILE", help=MANY)
     predict.add_argument("--out", metavar="TABLE.csv", help="where the table goes; stdout where left out")
@@ -107,10 +108,11 @@ def _attempt(name: str, args: argparse.Namespace) -> tuple[ECG | None, str, str]
     return ecg, "true" if usable else "false", ""
 
 
-def summary(failed: int, total: int) -> None:
-    """Says on stderr how many recordings could not be read, where any could not."""
+def summary(failed: int, total: int) -> int:
+    """Says on stderr how many recordings could not be read, where any could not; the exit code: 2 where none could."""
     if failed:
         print(f"{failed} of {total} recordings could not be read; the column error says why.", file=sys.stderr)
+    return 2 if failed == total else 0
 
 
 def run_predict(args: argparse.Namespace) -> int:
@@ -133,12 +135,11 @@ def run_predict(args: argparse.Namespace) -> int:
             yield cells
 
     table_rows_to(args.out, ["record", *CODES, "usable", "error"], rows())
-    summary(failed, len(names))
-    return 0
+    return summary(failed, len(names))
 
 
 def _predicting(args: argparse.Namespace) -> Callable[[list[str]], list[tuple[list[str], bool]]]:
-    """The work on one batch, wherever it is done: names → rows, and whether each recording could be read."""
+    """The work on one batch, wherever it is done: names → rows, and whether each recording has values in its own."""
     from encoders.encode import Encoder
 
     with quiet_stdout():
@@ -152,7 +153,7 @@ def _predicting(args: argparse.Namespace) -> Callable[[list[str]], list[tuple[li
             values = None if ecg is None else next(probabilities)
             if isinstance(values, Exception):
                 usable, error, values = "false", why(values), None
-            out.append((_row(name, values, usable, error), ecg is not None))
+            out.append((_row(name, values, usable, error), values is not None))
         return out
 
     return work

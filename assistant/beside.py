@@ -1,0 +1,130 @@
+"""What is told behind an answer: what hides a finding, what was measured beside it, what is open, and why."""
+
+from __future__ import annotations
+
+from assistant.answer import asked_codes, value_line
+from assistant.bare import asked_group
+from assistant.evidence import NOT_ASSESSED, PRESENT, UNDETERMINED, Evidence
+from assistant.intents import Question
+from assistant.lexicon import GROUPS
+from assistant.phrasing import titled
+from assistant.report import Line
+from encoders.quality import PLACEMENT_FLAGS
+from encoders.vocabulary import codes_in, statement
+
+__all__ = ["beat_lines", "likely_lines", "masked_lines", "range_lines", "st_lines", "unassessed", "urgent_lines", "why_open"]
+
+_INFARCTION = frozenset(codes_in("MI"))
+_ST_LEADS = 10  # measured leads from which "no two contiguous ones" may be said
+_HIDING = ("CLBBB", "PACE", "WPW")
+
+
+def masked_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
+    """That a stated conduction hides infarction, behind an answer that states none; empty where it does not.
+
+    Left bundle branch block, ventricular pacing and pre-excitation change the initial QRS, so that the patterns of infarction
+    cannot be relied on (Thygesen et al. 2018, Fourth Universal Definition, on conduction disturbances and pacing; recalled
+    without the text at hand).
+    """
+    asked = question.intent in ("verify", "choose", "explain", "certainty") and _INFARCTION.intersection(question.codes)
+    hiding = [f for f in evidence.in_state(PRESENT) if f.code in _HIDING]
+    if not asked or not hiding or any(f.code in _INFARCTION for f in evidence.in_state(PRESENT)):
+        return ()
+    name = statement(hiding[0].code).name
+    return (Line(f"{name[:1].upper()}{name[1:]} hides infarction, so that its absence says little here.", (hiding[0].id,)),)
+
+
+def st_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
+    """What the measured ST levels say where ST elevation is asked for and the statement of it is neither present nor absent.
+
+    Only where every measured lead lies below its limit (``encoders.criteria``, Fourth Universal Definition); what meets one is
+    told as critical anyway. Empty otherwise.
+    """
+    from encoders.criteria import judge
+
+    asked = "STE_" in question.codes and question.intent in ("verify", "certainty", "explain")
+    state = next((f.state for f in evidence.findings if f.code == "STE_"), PRESENT)
+    if not asked or state not in (UNDETERMINED, NOT_ASSESSED) or not evidence.quality.usable:
+        return ()
+    if not PLACEMENT_FLAGS.isdisjoint(evidence.quality.flags):
+        return (Line("Electrodes seem to be exchanged, so the ST levels of single leads say little.", ("Q",)),)
+    levels = {m.name: m for m in evidence.measurements.items if m.name.startswith("st_j_mv_") and m.value is not None}
+    found = judge(evidence.measurements, age_years=evidence.age_years, sex=evidence.sex)
+    if len(levels) < _ST_LEADS or any(j.criterion_id.startswith(("st_elevation", "secondary_st")) for j in found):
+        return ()
+    levels.pop("st_j_mv_aVR", None)  # no limit holds for aVR
+    top = max(levels.values(), key=lambda m: m.value or 0.0)
+    text = (
+        f"By measurement no two contiguous leads meet the limits of ST elevation; the J point lies highest in "
+        f"{top.name.removeprefix('st_j_mv_')}, at {top.text()}. That does not rule out an acute infarction."
+    )
+    return (Line(text, (f"M:{top.name}",)),)
+
+
+def range_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
+    """The normal range of a measurement, with its source and this recording's value: "what is a normal PR?"."""
+    from encoders.criteria_table import CRITERIA
+
+    if question.intent != "define" or question.codes or not question.measurements:
+        return ()
+    lines: list[Line] = []
+    for name in dict.fromkeys("qtc_ms" if name == "qt_ms" else name for name in question.measurements):
+        ranges = [rule for rule in CRITERIA if rule.measurement == name and rule.word == "normal"]
+        lines += [Line(f"{rule.text} ({rule.citation})", (f"M:{name}",)) for rule in ranges]
+        if not ranges:
+            lines.append(Line(f"{titled(name)}: no normal range is given by the standards used here.", (f"M:{name}",)))
+        lines.append(value_line(evidence, name))
+    return tuple(lines)
+
+
+def beat_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
+    """Premature beats that were measured, behind an answer on the statements of them."""
+    wanted = {"PVC": "premature_ventricular_n", "PAC": "premature_atrial_n"}
+    if question.intent not in ("verify", "query", "explain", "certainty") or not set(question.codes) & wanted.keys():
+        return ()
+    if not evidence.quality.usable or not set(question.codes) <= set(GROUPS["premature beats"]):
+        return ()
+    names = [name for code, name in wanted.items() if code in question.codes and name not in question.beside]
+    return tuple(value_line(evidence, name) for name in names if evidence.measurements.value(name))
+
+
+def likely_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
+    """Abnormal findings that are likelier than not but not certain enough to be stated, where normality is asked for."""
+    likely = [f for f in evidence.in_state(UNDETERMINED) if f.probability >= 0.5 and f.code not in ("NORM", "SR")]
+    if question.intent != "normal" or not likely:
+        return ()
+    named = ", ".join(statement(f.code).name for f in sorted(likely, key=lambda f: -f.probability)[:4])
+    return (Line(f"Likelier than not, but not certain enough to be stated: {named}.", tuple(f.id for f in likely[:4])),)
+
+
+def unassessed(question: Question, evidence: Evidence) -> Line | None:
+    """What a "no" about a family of statements leaves out: its members that were not assessed, in one sentence."""
+    codes = asked_codes(question)
+    family = question.intent in ("verify", "query", "choose") and len(codes) > 1
+    left = [f for f in evidence.in_state(NOT_ASSESSED) if f.code in codes]
+    if not family or not left or any(f.code in codes for f in evidence.in_state(PRESENT)):
+        return None
+    names = ", ".join(statement(f.code).name for f in left[:6]) + (f" and {len(left) - 6} more" if len(left) > 6 else "")
+    return Line(f"Not assessed: {names}.", tuple(f.id for f in left))
+
+
+def urgent_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
+    """Where anything urgent is asked for, none is stated and some cannot be excluded: which, the likeliest first."""
+    if question.intent not in ("verify", "query") or asked_group(question.codes) != "urgent finding":
+        return ()
+    opened = [f for f in evidence.in_state(UNDETERMINED) if f.code in question.codes]
+    if not opened or any(f.code in question.codes for f in evidence.in_state(PRESENT)):
+        return ()
+    pressing = [f for f in evidence.pressing() if f.code in question.codes]
+    shown = sorted(pressing or opened, key=lambda f: -f.probability)[:3]
+    more = " and others" if len(pressing or opened) > len(shown) else ""
+    names = ", ".join(statement(f.code).name for f in shown)
+    return (Line(f"No urgent finding is stated, but these cannot be excluded: {names}{more}.", tuple(f.id for f in shown)),)
+
+
+def why_open(question: Question, evidence: Evidence) -> tuple[Line, ...]:
+    """Why up to three findings that an explanation is asked for are not stated: "why?" after "left bundle branch block?"."""
+    if question.intent != "explain" or not question.codes or any(f.code in question.codes for f in evidence.in_state(PRESENT)):
+        return ()
+    found = [f for f in evidence.findings if f.code in question.codes and f.reason][:3]
+    return tuple(Line(f"{statement(f.code).name[0].upper()}{statement(f.code).name[1:]}: {f.reason}.", (f.id,)) for f in found)
