@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -247,8 +248,8 @@ def _expected(truth: Evidence, question: Question) -> str | frozenset[str]:
 def _values(text: str, question: Question) -> str | frozenset[str]:
     """The bare answer in a raw text: yes or no, or the asked statements it says are present."""
     if question.intent == "verify":
-        head = text.strip().lower()
-        return "yes" if head.startswith("yes") else "no" if head.startswith("no") else "?"
+        head = re.match(r"\W*(yes|no|none)\b", text.lower())  # and not "not assessed"
+        return "?" if head is None else "yes" if head[1] == "yes" else "no"
     from assistant.check import split_sentences
 
     stated: set[str] = set()

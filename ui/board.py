@@ -310,7 +310,10 @@ class _Board:
             if visit is None:
                 return {}
             if "view" in data:
-                return self._drawn(visit, looking.viewed(visit, looking.view_of(data["view"])))
+                seen = looking.viewed(visit, looking.view_of(data["view"]))
+                out: Update = {self.visit: seen, self.paper: looking.paper_of(seen)}
+                # The tools show what they asked for; written anew they would close their menu of leads.
+                return out if (seen.marked is None) == (visit.marked is None) else {**out, self.tools: _tools(seen)}
             if "case" in data:
                 case_id = str(data["case"])
                 opened = {shown: paper for shown, paper in visit.traces.items() if shown != case_id}

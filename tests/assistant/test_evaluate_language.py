@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from assistant.evaluate_language import _agreement, cross_evidence
+from assistant.evaluate_language import _agreement, _values, cross_evidence
 from assistant.evidence import PRESENT
+from assistant.intents import Question
 from encoders.measurements import LEAD_VALUES, MEASUREMENT_NAMES, MORE_NAMES
 from encoders.metrics import best_f1_thresholds
 from encoders.ptbxl import PtbXl
@@ -52,3 +53,9 @@ def test_evidence_of_one_half_follows_from_the_other(tmp_path):
     said = np.array([[f.state == PRESENT for f in one.findings] for one in made])
     column = CODES.index("PVC")
     assert (labels[said[:, column], column] > 0).mean() > 0.9 and (tuned == (labels > 0)).mean() > 0.98
+
+
+def test_what_was_not_assessed_is_no_no():
+    asked = Question("", "verify", ("AFIB",))
+    said = ("Yes, AF.", "No, no AF.", "None was found.", "Not assessed: AF.", "Cannot be judged: AF.")
+    assert [_values(text, asked) for text in said] == ["yes", "no", "no", "?", "?"]
