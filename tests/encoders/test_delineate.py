@@ -314,7 +314,7 @@ def test_a_tape_goes_through_the_command_line(tmp_path: Path, writers: ModuleTyp
     assert cli.main(["delineate", str(header), "--out", str(tmp_path / "out.csv")]) == 0
     rows = [line.split(",") for line in (tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()[1:]]
     for lead in ("MLII", "V5"):
-        beats = np.array([int(row[4]) for row in rows if row[:3] == ["tape", lead, "QRS"]])
+        beats = np.array([int(row[4]) for row in rows if row[:3] == [str(header), lead, "QRS"]])
         assert len(beats) == 660 and np.abs(beats - 250 * (0.4 + np.arange(660))).max() < 8
 
 
