@@ -10,7 +10,7 @@ from typing import Any
 
 from assistant.asking import LEFT_OPEN
 from assistant.bare import asked_word, carried, case_counts, counted, normality, query_codes, values
-from assistant.decide import SWAPPED, Reason
+from assistant.decide import SWAPPED, Reason, capital
 from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Evidence
 from assistant.intents import Question
 from assistant.phrasing import View, both_values, titled
@@ -25,8 +25,7 @@ from encoders.vocabulary import codes_in, statement
 
 __all__ = [
     "CANNOT", "Answer", "Bare", "asked_codes", "bare_answer", "declined_before", "more_lines", "open_lines", "preceded",
-    "signal_lines",
-    "value_line", "weigh",
+    "signal_lines", "value_line", "weigh",
 ]  # fmt: skip
 
 CANNOT = "cannot be judged"
@@ -229,7 +228,7 @@ def signal_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
         said.append(f"the recording is {verdict}.")
     bare = "" if fault is None or _OPEN_QUESTION.match(text) else "Yes: " if fault == _asks_fault(question) else "No: "
     said[0] = f"{bare}{said[0]}"
-    lines = [Line(one[0].upper() + one[1:], ("Q",)) for one in said]
+    lines = [Line(capital(one), ("Q",)) for one in said]
     whole = fault is not False or not (named or _PLACING.search(text))
     return (*lines, *(Line(reason, ("Q",)) for reason in quality.reasons if whole))
 
@@ -243,7 +242,7 @@ def _p_waves(question: Question, evidence: Evidence) -> tuple[Line, ...]:
     where = "before every beat" if share == 1 else f"before {share:.0%} of the beats"
     bare = "Yes" if every else "No" if few else "Not before every beat"
     found = "no P wave was found before any beat." if share == 0 else f"a P wave was found {where.replace('%', ' %')}."
-    text = f"{found[0].upper()}{found[1:]}" if _OPEN_QUESTION.match(question.text.lower()) else f"{bare}: {found}"
+    text = capital(found) if _OPEN_QUESTION.match(question.text.lower()) else f"{bare}: {found}"
     return (Line(text, ("M:p_wave_share",)),)
 
 
@@ -292,7 +291,7 @@ def value_line(evidence: Evidence, name: str) -> Line:
     else:
         text = f"{label}: {item.text()}."
     if item.value is not None and item.note and name.startswith(("pauses_", "rr_m")):
-        text += f" {item.note[0].upper()}{item.note[1:]}."
+        text += f" {capital(item.note)}."
     return Line(text, ids)
 
 

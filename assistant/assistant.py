@@ -283,11 +283,10 @@ class Assistant:
         # Without "earlier" or "compare" in it, a question about two recordings is about the later one.
         about = tuple(readings) if asked.intent == "compare" else tuple(readings[-1:])
         reasons = tuple(dict.fromkeys(reason for reading in about for reason in reading.reasons))
-        declined = declined_before(asked, reasons)
+        declined, last = declined_before(asked, reasons), about[-1].evidence
+        remarks = critical_remarks(last, self.thresholds(last.lead_set))
         if declined is not None:
-            last = about[-1].evidence
-            pressing = critical_remarks(last, self.thresholds(last.lead_set)) if asked.reason in _BESIDE_CRITICAL else ()
-            return asked, preceded(declined, _critical_lines(pressing))
+            return asked, preceded(declined, _critical_lines(remarks)) if asked.reason in _BESIDE_CRITICAL else declined
         first, second = about[0].evidence, about[1].evidence if len(about) > 1 else None
         bare = bare_answer(asked, first, second)
         fixed = signal_lines(asked, first) or open_lines(asked, first)
@@ -304,8 +303,6 @@ class Assistant:
             line.text.startswith("Not assessed") or set(left_out.evidence) <= set(line.evidence) for line in told
         ):
             lines = (*lines, left_out)
-        last = about[-1].evidence
-        remarks = critical_remarks(last, self.thresholds(last.lead_set))
         beside = tuple(value_line(last, name) for name in asked.beside)
         beside += (*beat_lines(asked, last), *likely_lines(asked, last), *why_open(asked, last))
         more = (*beside, *masked_lines(asked, last), *st_lines(asked, last), *_leads_read(asked, last))

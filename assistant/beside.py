@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from assistant.answer import asked_codes, value_line
 from assistant.bare import asked_group
+from assistant.decide import capital
 from assistant.evidence import NOT_ASSESSED, PRESENT, UNDETERMINED, Evidence
 from assistant.intents import Question
 from assistant.lexicon import GROUPS
@@ -31,7 +32,7 @@ def masked_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
     if not asked or not hiding or any(f.code in _INFARCTION for f in evidence.in_state(PRESENT)):
         return ()
     name = statement(hiding[0].code).name
-    return (Line(f"{name[:1].upper()}{name[1:]} hides infarction, so that its absence says little here.", (hiding[0].id,)),)
+    return (Line(f"{capital(name)} hides infarction, so that its absence says little here.", (hiding[0].id,)),)
 
 
 def st_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
@@ -127,4 +128,4 @@ def why_open(question: Question, evidence: Evidence) -> tuple[Line, ...]:
     if question.intent != "explain" or not question.codes or any(f.code in question.codes for f in evidence.in_state(PRESENT)):
         return ()
     found = [f for f in evidence.findings if f.code in question.codes and f.reason][:3]
-    return tuple(Line(f"{statement(f.code).name[0].upper()}{statement(f.code).name[1:]}: {f.reason}.", (f.id,)) for f in found)
+    return tuple(Line(f"{capital(statement(f.code).name)}: {f.reason}.", (f.id,)) for f in found)

@@ -11,13 +11,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Conflict, Evidence, Finding
-from assistant.risk import NO_CASES, CalibrationSummary, Cases, Thresholds, summarise, thresholds_for
+from assistant.risk import NO_CASES, CalibrationSummary, Cases, Thresholds, parted_cases, summarise, thresholds_for
 from assistant.rules import RELIABLE, RULES, Measured, conflicts_of, doubts, fired, tabulate
 from assistant.visible import can_exclude, can_state, lead_reason
 from encoders.errors import ArtefactError, QueryError
@@ -26,9 +26,6 @@ from encoders.measurements import Measurements
 from encoders.quality import PLACEMENT_FLAGS, Quality
 from encoders.vocabulary import CODES, STATEMENTS
 from retrieval.neighbours import Agreement, says_doubt
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "ADULT_YEARS",
@@ -41,6 +38,7 @@ __all__ = [
     "Known",
     "Reason",
     "Settled",
+    "capital",
     "critical_by_rule",
     "critical_remarks",
     "fit_decision",
@@ -267,7 +265,7 @@ def referral_reasons(evidence: Evidence, thresholds: Thresholds, *, leads: tuple
             i = CODES.index(finding.code)
             if _CRITICAL[i] and (finding.against or finding.probability >= thresholds.alert[i]):
                 out.append(Reason("critical", (
-                    f"{_capital(STATEMENTS[i].name)} is critical and cannot be excluded "
+                    f"{capital(STATEMENTS[i].name)} is critical and cannot be excluded "
                     f"(calibrated probability {finding.probability:.2f})."
                 )))  # fmt: skip
         if not evidence.in_state(PRESENT) and lead_set_of(leads) is not None:
@@ -312,9 +310,9 @@ def critical_remarks(evidence: Evidence, thresholds: Thresholds) -> tuple[Critic
         if s.urgency != "critical":
             continue
         if finding.state == PRESENT:
-            out.append(Critical("network", "present", f"{_capital(s.name)} is stated.", (finding.id,), s.citation))
+            out.append(Critical("network", "present", f"{capital(s.name)} is stated.", (finding.id,), s.citation))
         elif finding.against or finding.probability >= thresholds.alert[i]:
-            text = f"{_capital(s.name)} cannot be excluded (calibrated probability {finding.probability:.2f})."
+            text = f"{capital(s.name)} cannot be excluded (calibrated probability {finding.probability:.2f})."
             out.append(Critical("network", "cannot exclude", text, (finding.id, *finding.against), s.citation))
     return (*out, *critical_by_rule(evidence))
 
@@ -350,7 +348,8 @@ def critical_by_rule(evidence: Evidence) -> tuple[Critical, ...]:
     return tuple(out)
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
+    """The text with its first letter in upper case."""
     return text[:1].upper() + text[1:]
 
 
@@ -422,11 +421,8 @@ class Decision:
                         {part: arrays[f"{one.name}/{part}"] for part in ("logits", "labels", "unseen", "unseen_counts")}
                     ),
                     arrays[f"{one.name}/distances"].astype(np.float64),
-                    tuple(np.split(
-                        arrays[f"{one.name}/unseen_scores"].astype(np.float64),
-                        np.cumsum(arrays[f"{one.name}/unseen_counts"].astype(int))[:-1],
-                    )),
-                )  # fmt: skip
+                    parted_cases(arrays[f"{one.name}/unseen_scores"], arrays[f"{one.name}/unseen_counts"]),
+                )
                 for one in LEAD_SETS
             }
         except FileNotFoundError as error:

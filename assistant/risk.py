@@ -41,7 +41,7 @@ from encoders.vocabulary import CODES, STATEMENTS
 
 __all__ = [
     "CONFIDENCE", "MIN_CASES", "NO_CASES", "RARE", "USEFUL", "CalibrationSummary", "Cases", "Thresholds", "fit_risk",
-    "rare_cases", "summarise", "thresholds_for",
+    "parted_cases", "rare_cases", "summarise", "thresholds_for",
 ]  # fmt: skip
 
 #: One array per statement: what its true cases got, in rising order; empty for statements that need none.
@@ -169,8 +169,7 @@ class CalibrationSummary:
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> CalibrationSummary:
         p = _restored(arrays["logits"].T)
         labels = np.unpackbits(arrays["labels"], axis=1, count=len(p)).T.astype(bool)
-        parts = np.split(_restored(arrays["unseen"]), np.cumsum(arrays["unseen_counts"].astype(int))[:-1])
-        return cls(p, labels, tuple(parts))
+        return cls(p, labels, parted_cases(_restored(arrays["unseen"]), arrays["unseen_counts"]))
 
 
 def _quantised(probabilities: NDArray[np.float64]) -> NDArray[np.uint16]:
@@ -182,6 +181,11 @@ def _quantised(probabilities: NDArray[np.float64]) -> NDArray[np.uint16]:
 def _restored(quantised: NDArray[np.uint16]) -> NDArray[np.float64]:
     logits = quantised.astype(np.float64) / 65535 * 2 * _LOGIT_SPAN - _LOGIT_SPAN
     return np.asarray(1 / (1 + np.exp(-logits)))
+
+
+def parted_cases(values: NDArray[Any], counts: NDArray[Any]) -> Cases:
+    """Values of all statements in a row, as files hold them, and how many each has → one array per statement."""
+    return tuple(np.split(values.astype(np.float64), np.cumsum(counts.astype(int))[:-1]))
 
 
 def rare_cases(labels: NDArray[np.uint8], values: NDArray[np.floating]) -> Cases:

@@ -16,7 +16,7 @@ from retrieval.text import TEXT_DIM, TextEncoder
 
 __all__ = ["SCALE", "TunedTextEncoder", "low_rank_of", "with_lora"]
 
-#: Rank of the low-rank weights in each of the 36 linear layers: 675,840 numbers.
+#: Rank of the low-rank weights in each of the 36 linear layers: 663,552 numbers.
 RANK = 16
 #: Unit vectors are brought to one per number, as the other features of the judge are.
 SCALE = float(np.sqrt(np.float32(TEXT_DIM)))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from assistant.decide import capital
 from encoders.errors import QueryError
 from encoders.vocabulary import CODES, statement
 from ui.masking import masked
@@ -179,10 +180,9 @@ def check_agreement(drafted: Sequence[Sentence], edits: Sequence[Edit]) -> None:
         text = edit.text.strip() if edit.kind == CHANGED else sentence.text
         for code in _kept(sentence, edit):
             if code in gone:
-                name = statement(code).name
                 raise QueryError(
-                    f"{name[0].upper()}{name[1:]} was taken out under {gone[code]}, but \"{text}\" under {sentence.section} still"
-                    " states it; reject or change that sentence too, or take the first decision back."
+                    f"{capital(statement(code).name)} was taken out under {gone[code]}, but \"{text}\" under {sentence.section}"
+                    " still states it; reject or change that sentence too, or take the first decision back."
                 )
 
 

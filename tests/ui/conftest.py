@@ -335,3 +335,20 @@ def visit(serve: Callable[..., str]) -> Iterator[Callable[..., Visitor]]:
 
         yield open_page
         browser.close()
+
+
+@pytest.fixture
+def explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stands in for the network's explanation: V2 speaks for it, from 2 to 2.2 s."""
+    from encoders.attribution import Attribution
+    from encoders.explanation import PARTS, Explanation
+    from ui import looking
+
+    def made(_: Any, entry: Any, code: str) -> Any:
+        values = np.zeros((12, 1000), np.float32)
+        values[7, 200:220] = 1.0
+        attribution = Attribution(code, values, 2.0)
+        spans = tuple((span, ()) for span in attribution.spans(1))
+        return Explanation(attribution, attribution.by_lead(), spans, dict.fromkeys(PARTS, 0.3), dict.fromkeys(PARTS, 0.3))
+
+    monkeypatch.setattr(looking, "explained", made)

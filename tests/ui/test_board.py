@@ -9,11 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
-import numpy as np
 import pytest
 
-from encoders.attribution import Attribution
-from encoders.explanation import PARTS, Explanation
 from ui import looking, texts
 from ui.board import _Board
 from ui.demo import demo
@@ -47,17 +44,8 @@ class Page:
 
 
 @pytest.fixture
-def page(stub: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+def page(stub: Any, explained: None) -> Iterator[Page]:
     """A page whose network says that V2 speaks for whatever is asked."""
-
-    def made(_: Any, entry: Any, code: str) -> Explanation:
-        values = np.zeros((12, 1000), np.float32)
-        values[7, 200:220] = 1.0
-        attribution = Attribution(code, values, 2.0)
-        spans = tuple((span, ()) for span in attribution.spans(1))
-        return Explanation(attribution, attribution.by_lead(), spans, dict.fromkeys(PARTS, 0.3), dict.fromkeys(PARTS, 0.3))
-
-    monkeypatch.setattr(looking, "explained", made)
     with gr.Blocks():
         yield Page(_Board(Desk(stub), False), {})
 

@@ -7,32 +7,14 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from encoders.ecg import ECG
 from encoders.errors import ArtefactError
-from encoders.explanation import PARTS, Explanation
 from encoders.patient import hash_patient
-from ui import looking
 from ui.demo import demo
 
 LABEL = "Bed 7 Zzyzx-4711"
-
-
-@pytest.fixture
-def explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stands in for the network's explanation: V2 speaks for it, from 2 to 2.2 s."""
-    from encoders.attribution import Attribution
-
-    def made(_: Any, entry: Any, code: str) -> Explanation:
-        values = np.zeros((12, 1000), np.float32)
-        values[7, 200:220] = 1.0
-        attribution = Attribution(code, values, 2.0)
-        spans = tuple((span, ()) for span in attribution.spans(1))
-        return Explanation(attribution, attribution.by_lead(), spans, dict.fromkeys(PARTS, 0.3), dict.fromkeys(PARTS, 0.3))
-
-    monkeypatch.setattr(looking, "explained", made)
 
 
 def wfdb_files(ecg: ECG, folder: Path, name: str, day: str) -> tuple[Path, Path]:
