@@ -1,24 +1,46 @@
-"""The state of a draft over the service, and its signature."""
+"""The state of a draft over the service, its signature, and the document that leaves the house."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastapi import FastAPI, Path
-from fastapi.responses import JSONResponse
+import anyio
+from fastapi import Depends, FastAPI, Form, Path
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from encoders.ecg import ECG
+from encoders.errors import QueryError
 from ui.access import needs
 from ui.audit import Actor, DraftRecord
 from ui.desk import Desk
-from ui.drafted import KINDS, MAX_EDITS, MAX_SENTENCE, SIGNED_SECTIONS, Edit
-from ui.examples import EXAMPLE_STATE
-from ui.problems import NO_DRAFT, SIGNED_BEFORE, responses
+from ui.drafted import KINDS, MAX_EDITS, MAX_SENTENCE, SIGNED_SECTIONS, Edit, drafted_sentences
+from ui.editing import Edition
+from ui.examples import EXAMPLE_BUNDLE, EXAMPLE_SIGNED, EXAMPLE_STATE
+from ui.forms import About, Demo, Files, Similar, about_of
+from ui.problems import NO_DRAFT, SIGNED_BEFORE, problems, responses
+from ui.signing import MAX_LABEL, Signed, SignedReport
+from ui.takeaway import Made, packed
+from ui.worktop import Desktop
+
+if TYPE_CHECKING:
+    from assistant import Assistant
 
 __all__ = ["add_draft_routes", "state_json"]
 
 DraftId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="The draft_id that came with the report.")]
+
+_DOCUMENTS: dict[str, Any] = {
+    "application/fhir+json": {
+        "schema": {"type": "object", "description": "A FHIR R4 Bundle, its DiagnosticReport first."}, "example": EXAMPLE_BUNDLE,
+    },
+    "application/pdf": {"schema": {"type": "string", "format": "binary"}, "example": "%PDF-1.4 ..."},
+    "application/json": {
+        "schema": {"type": "object", "description": "The report with every sentence and what became of it."},
+        "example": EXAMPLE_SIGNED,
+    },
+}  # fmt: skip
 
 
 class Decision(BaseModel):
@@ -50,8 +72,8 @@ class SignOff(BaseModel):
     decisions: list[Decision] = Field(max_length=MAX_EDITS, description="One for every sentence of to_sign, and added ones.")
 
 
-def add_draft_routes(app: FastAPI, desk: Desk) -> None:
-    """Adds /v1/reports/{draft_id} and its signature."""
+def add_draft_routes(app: FastAPI, desk: Desk, desktop: Desktop) -> None:
+    """Adds /v1/reports/{draft_id}, its signature and its document."""
 
     def found(draft_id: str) -> DraftRecord:
         recorded = desk.audit.draft(draft_id)
@@ -85,6 +107,51 @@ def add_draft_routes(app: FastAPI, desk: Desk) -> None:
         ]
         desk.audit.sign(draft_id, actor, sign_off.signer, edits)
         return JSONResponse(_whole_state(found(draft_id)))
+
+    @app.post(
+        "/v1/reports/{draft_id}/document", summary="The report of a draft as FHIR R4, PDF or JSON",
+        response_class=Response,
+        responses={
+            200: {"description": "The document; one that nobody signed says so (FHIR: `preliminary`).", "content": _DOCUMENTS},
+            **problems(404, 408, 413, 422, 503, 504),
+        },
+    )  # fmt: skip
+    async def document_of(
+        actor: Annotated[Actor, needs("reports")], draft_id: DraftId, about: Annotated[About, Depends(about_of)],
+        files: Files = None, demo: Demo = None, k: Similar = 10,
+        format: Annotated[Literal["fhir", "pdf", "json"], Form(description="What the document is to be.")] = "fhir",
+        label: Annotated[
+            str | None, Form(max_length=MAX_LABEL, description="The patient's, for this copy only; it is kept nowhere.")
+        ] = None,
+    ) -> Response:  # fmt: skip
+        """Send the draft's recording again, with the same options: neither it nor its values were kept. What was signed comes
+        from the audit store, with names, dates and long numbers masked."""
+        recorded = await anyio.to_thread.run_sync(found, draft_id)
+
+        def work(loaded: Assistant, ecgs: list[ECG]) -> Made:
+            report = _report(recorded, ecgs[0], loaded.report(ecgs[0], k=k).to_json())
+            made = packed(format, report, ecgs[0], label or None)
+            desk.audit.record("export", actor, recordings=recorded.recordings, kind=format, about=draft_id)
+            return made
+
+        made = await desktop.with_recordings(files, demo, about, 1, work)
+        return Response(made.content, media_type=made.type, headers={
+            "Content-Disposition": f'attachment; filename="{made.name}"', "Cache-Control": "no-store",
+        })  # fmt: skip
+
+
+def _report(recorded: DraftRecord, ecg: ECG, document: dict[str, Any]) -> SignedReport:
+    """The report of a draft as it stands, given its recording read again. Raises QueryError where that is another reading."""
+    if (document["recording"],) != recorded.recordings:
+        raise QueryError("This is not the recording that was drafted; send the same file, with the same leads.")
+    if document["versions"] != recorded.versions:
+        raise QueryError("The draft was made by other weights than run here now; draft the recording again.")
+    if drafted_sentences(document) != recorded.sentences:
+        raise QueryError("The draft was made with other options; send the same age, sex and k, or draft the recording again.")
+    signature = recorded.signature
+    edition = Edition(recorded.sentences, () if signature is None else signature.edits)
+    signed = None if signature is None else Signed(signature.signer, signature.at)
+    return SignedReport(document, edition, recorded.id, ecg.recorded_at, signed)
 
 
 def state_json(draft: DraftRecord) -> dict[str, Any]:

@@ -6,10 +6,12 @@ from typing import Any
 
 __all__ = [
     "EXAMPLE_AUDIT",
+    "EXAMPLE_BUNDLE",
     "EXAMPLE_DRAFTED",
     "EXAMPLE_HEALTH",
     "EXAMPLE_MEASUREMENTS",
     "EXAMPLE_RATES",
+    "EXAMPLE_SIGNED",
     "EXAMPLE_STATE",
 ]
 
@@ -37,6 +39,28 @@ EXAMPLE_STATE: dict[str, Any] = {
         "sentences": [_SENTENCE],
     },
 }
+EXAMPLE_SIGNED: dict[str, Any] = {
+    "recording": _RECORDING,
+    "status": "signed",
+    "signed_by": "Dr Ann Reader",
+    "signed_at": "2026-11-21T09:15:41.012Z",
+    "unconfirmed": False,
+    "report": {"impression": [_SENTENCE["text"]]},
+}
+EXAMPLE_BUNDLE: dict[str, Any] = {
+    "resourceType": "Bundle",
+    "type": "collection",
+    "timestamp": "2026-11-21T09:15:41.012Z",
+    "entry": [
+        {
+            "fullUrl": "urn:uuid:db4c3300-b2be-55c5-8e8d-d9ca0016b87f",
+            "resource": {
+                "resourceType": "DiagnosticReport", "status": "final", "conclusion": _SENTENCE["text"],
+                "code": {"coding": [{"system": "LOINC", "code": "11524-6"}]},
+            },
+        }
+    ],
+}  # fmt: skip
 EXAMPLE_MEASUREMENTS: dict[str, Any] = {
     "recording": _RECORDING,
     "quality": {"verdict": "usable", "score": 0.97, "reasons": [], "flags": [], "bad_leads": []},

@@ -2,46 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
-import anyio
-from fastapi import Depends, FastAPI, File, Form, Request, UploadFile
+from fastapi import Depends, FastAPI, Form
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
 from encoders.ecg import ECG
-from encoders.errors import InputError, QueryError
-from encoders.leadsets import wanted_leads, with_limb_leads
+from encoders.leadsets import wanted_leads
 from encoders.patient import hashed
 from ui.access import NOTHING, Access, Sessions, needs
 from ui.apidocs import docs_html
 from ui.audit import Actor, AuditStore
 from ui.audit_routes import add_audit_routes
-from ui.demo import PREFIX, resolve
 from ui.desk import Desk
 from ui.draft_routes import add_draft_routes, state_json
 from ui.examples import EXAMPLE_DRAFTED, EXAMPLE_HEALTH, EXAMPLE_MEASUREMENTS
+from ui.forms import MOST_CASES, About, Demo, Files, Similar, about_of
 from ui.health import health
 from ui.keys import KeyFile
-from ui.leadwords import chosen_leads, named_leads
 from ui.limits import Limits, Rates
 from ui.parcels import add_parcel_route
-from ui.problems import TOO_LONG, add_handlers, responses
+from ui.problems import add_handlers, responses
 from ui.shield import Shield
 from ui.signin import add_sign_in, sign_in_html
 from ui.texts import EXAMPLE_ANSWER, EXAMPLE_CASES, EXAMPLE_REPORT, INTENDED_USE, SERVICE_DESCRIPTION
-from ui.uploads import Upload, nameless, recordings_in, stored
+from ui.worktop import Desktop
 
 if TYPE_CHECKING:
     from assistant import Assistant
 
-__all__ = ["create_app", "read_recordings"]
+__all__ = ["create_app"]
 
-T = TypeVar("T")
-MAX_CASES = 1000
 MAX_QUESTION = 2000
 QUESTION = "About findings, measurements, quality, similar cases or, with two recordings, their change."
 TEXT = "What the cases should show, in words; alone, or besides a recording."
@@ -49,130 +43,6 @@ WHERE = (
     "A condition that cases must meet, on age, sex, statement and measurements (such as qrs_ms), with and, or, not; alone, or"
     " besides the others."
 )
-
-
-@dataclass(frozen=True)
-class _About:
-    """What the form says of a recording."""
-
-    age_years: float | None
-    sex: str | None
-    fs_hz: float | None
-    unit: str | None
-    patient: str | None = None
-    lead_names: tuple[str, ...] | None = None
-    leads: tuple[str, ...] | None = None
-
-
-Files = Annotated[
-    list[UploadFile] | None,
-    File(
-        description="The recording: WFDB (.hea with its .dat or .mat, two files or more), EDF, DICOM, MUSE XML, Philips XML, HL7"
-        " aECG, SCP-ECG, CSV or NumPy; its content decides which."
-    ),
-]
-Demo = Annotated[
-    list[str] | None, Form(description="A built-in demo recording instead of files, e.g. af.", examples=[["af"]])
-]
-Age = Annotated[float | None, Form(ge=0, le=130, description="Age in years; goes before what the file says.")]
-Sex = Annotated[str | None, Form(pattern="^[FM]?$", description="F or M; goes before what the file says.")]
-Rate = Annotated[float | None, Form(gt=0, le=1e5, description="Sampling rate of a file that does not state it, in Hz.")]
-Unit = Annotated[str | None, Form(pattern="^(uV|mV|V)?$", description="Unit of a file that does not state it: uV, mV or V.")]
-LeadNames = Annotated[
-    str | None, Form(max_length=400, description="Lead names, in the file's order, of a file that does not state them: I,II,V2.")
-]
-Leads = Annotated[str | None, Form(max_length=400, description="Use only these leads: I, or I,II,V2, or limb, or 12.")]
-Patient = Annotated[
-    str | None, Form(
-        max_length=200, description="A key of your own that stands for the patient: cases of the same patient are left out. It is"
-        " kept nowhere.",
-    ),
-]  # fmt: skip
-
-
-def read_recordings(uploads: Sequence[Upload], demos: Sequence[str], about: _About) -> list[ECG]:
-    """The recordings of one request: demos first, then files in their order. Nothing stays on disk.
-
-    Raises RecordingError or QueryError; their sentences never hold the temporary folder.
-    """
-    ecgs = [
-        resolve(PREFIX + demo_name.removeprefix(PREFIX), age_years=about.age_years, sex=about.sex) for demo_name in demos
-    ]
-    if uploads:
-        with stored(uploads) as folder:
-            try:
-                for path in nameless(folder, recordings_in(folder, [upload.name for upload in uploads])):
-                    ecgs.append(resolve(
-                        path, fs_hz=about.fs_hz, unit=about.unit, lead_names=about.lead_names, age_years=about.age_years,
-                        sex=about.sex,
-                    ))  # fmt: skip
-            except InputError as error:
-                raise type(error)(str(error).replace(f"{folder}/", "").replace(str(folder), "the upload")) from None
-    if about.leads is not None:
-        ecgs = [ecg.select(about.leads) for ecg in ecgs]
-    # As the assistant reads them, so that one recording has one hash in reports, answers and audit.
-    return [replace(with_limb_leads(ecg), patient=hashed(about.patient) or ecg.patient) for ecg in ecgs]
-
-
-async def _about(
-    request: Request, age: Age = None, sex: Sex = None, fs_hz: Rate = None, unit: Unit = None, patient: Patient = None,
-    lead_names: LeadNames = None, leads: Leads = None,
-) -> _About:  # fmt: skip
-    """What the form says of the recording; 422 for a field that the route does not have, which would go unheeded."""
-    known = request.scope["route"].body_field.field_info.annotation.model_fields
-    for name in await request.form():
-        if name not in known:
-            raise QueryError(f"There is no field {name[:100]!r} here; the fields are {', '.join(sorted(known))}.")
-    return _About(
-        age, sex or None, fs_hz, unit or None, patient, named_leads(lead_names) if lead_names else None,
-        chosen_leads(leads) if leads else None,
-    )  # fmt: skip
-
-
-async def _uploads(files: Sequence[UploadFile] | None) -> list[Upload]:
-    return [Upload(file.filename or "", await file.read()) for file in files or () if file.filename or file.size]
-
-
-class _Desktop:
-    """Work of the service: a place in the queue, a turn with the assistant, a limit of time, an entry in the audit store."""
-
-    def __init__(self, desk: Desk, limits: Limits) -> None:
-        self.desk, self.limits = desk, limits
-
-    async def run(self, work: Callable[[], T]) -> T:
-        """Runs blocking work in a thread; 504 where it takes too long (what it does then comes to nothing)."""
-
-        def in_its_place() -> T:
-            with self.desk.place():
-                return work()
-
-        try:
-            with anyio.fail_after(self.limits.work_s):
-                return await anyio.to_thread.run_sync(in_its_place, abandon_on_cancel=True)
-        except TimeoutError:
-            raise HTTPException(504, TOO_LONG.format(self.limits.work_s)) from None
-
-    def in_turn(self, work: Callable[[Assistant], T]) -> T:
-        """Does the work when its turn comes; 429 where that takes half of the time, so that the rest is enough to do it."""
-        return self.desk.with_assistant(work, self.limits.work_s / 2)
-
-    async def with_recordings(
-        self, files: Sequence[UploadFile] | None, demos: Sequence[str] | None, about: _About, most: int,
-        work: Callable[[Assistant, list[ECG]], T],
-    ) -> T:  # fmt: skip
-        """Runs the work with the recordings of a request; 422 where there is none, or more than ``most``."""
-        uploads = await _uploads(files)
-
-        def all_of_it() -> T:
-            ecgs = read_recordings(uploads, [name for name in demos or () if name], about)
-            if not 1 <= len(ecgs) <= most:
-                allowed = "one recording" if most == 1 else "one or two recordings"
-                raise QueryError(
-                    f"The request holds {len(ecgs)} recordings; send {allowed}, as files (.hea with its .dat) or as demo."
-                )
-            return self.in_turn(lambda loaded: work(loaded, ecgs))
-
-        return await self.run(all_of_it)
 
 
 def create_app(
@@ -207,8 +77,9 @@ def create_app(
     )
     app.add_middleware(Shield, limits=granted, hosts=hosts)
     add_handlers(app)
-    _add_work(app, desk, _Desktop(desk, granted))
-    add_draft_routes(app, desk)
+    desktop = Desktop(desk, granted)
+    _add_work(app, desk, desktop)
+    add_draft_routes(app, desk, desktop)
     add_audit_routes(app, desk)
     if keys is not None:
         add_sign_in(app, keys, sessions, desk.audit)
@@ -229,7 +100,7 @@ def create_app(
     return app
 
 
-def _add_work(app: FastAPI, desk: Desk, desktop: _Desktop) -> None:
+def _add_work(app: FastAPI, desk: Desk, desktop: Desktop) -> None:
     """Reports, answers, measurements, cases and health."""
 
     @app.post(
@@ -237,9 +108,9 @@ def _add_work(app: FastAPI, desk: Desk, desktop: _Desktop) -> None:
         responses=responses({**EXAMPLE_REPORT, **EXAMPLE_DRAFTED}, 408, 413, 422, 503, 504),
     )  # fmt: skip
     async def reports(
-        actor: Annotated[Actor, needs("reports")], about: Annotated[_About, Depends(_about)],
+        actor: Annotated[Actor, needs("reports")], about: Annotated[About, Depends(about_of)],
         files: Files = None, demo: Demo = None,
-        k: Annotated[int, Form(ge=0, le=MAX_CASES, description="Similar cases to look up.")] = 10,
+        k: Similar = 10,
     ) -> JSONResponse:  # fmt: skip
         """A draft is unconfirmed until it is signed. It comes with a `draft_id` and, as `to_sign`, the sentences to decide."""
 
@@ -256,7 +127,7 @@ def _add_work(app: FastAPI, desk: Desk, desktop: _Desktop) -> None:
         responses=responses(EXAMPLE_ANSWER, 408, 413, 422, 503, 504),
     )  # fmt: skip
     async def answers(
-        actor: Annotated[Actor, needs("answers")], about: Annotated[_About, Depends(_about)],
+        actor: Annotated[Actor, needs("answers")], about: Annotated[About, Depends(about_of)],
         question: Annotated[
             str, Form(min_length=1, max_length=MAX_QUESTION, examples=["What is the QRS duration?"], description=QUESTION)
         ],
@@ -279,7 +150,7 @@ def _add_work(app: FastAPI, desk: Desk, desktop: _Desktop) -> None:
         responses=responses(EXAMPLE_MEASUREMENTS, 408, 413, 422, 503, 504),
     )  # fmt: skip
     async def measurements(
-        actor: Annotated[Actor, needs("measurements")], about: Annotated[_About, Depends(_about)],
+        actor: Annotated[Actor, needs("measurements")], about: Annotated[About, Depends(about_of)],
         files: Files = None, demo: Demo = None,
     ) -> JSONResponse:  # fmt: skip
         """Quality, rate, intervals, axes, voltages and ST levels; each value with its reliability, missing ones as null."""
@@ -301,12 +172,12 @@ def _add_work(app: FastAPI, desk: Desk, desktop: _Desktop) -> None:
         responses=responses(EXAMPLE_CASES, 408, 413, 422, 503, 504),
     )  # fmt: skip
     async def cases_search(
-        actor: Annotated[Actor, needs("cases")], about: Annotated[_About, Depends(_about)],
+        actor: Annotated[Actor, needs("cases")], about: Annotated[About, Depends(about_of)],
         files: Files = None, demo: Demo = None,
         text: Annotated[
             str | None, Form(max_length=MAX_QUESTION, examples=["left bundle branch block"], description=TEXT)
         ] = None,
-        k: Annotated[int, Form(ge=1, le=MAX_CASES, description="How many cases.")] = 10,
+        k: Annotated[int, Form(ge=1, le=MOST_CASES, description="How many cases.")] = 10,
         where: Annotated[str | None, Form(max_length=MAX_QUESTION, examples=["age>60 and sex=F"], description=WHERE)] = None,
     ) -> JSONResponse:  # fmt: skip
         """By a recording, by words, by a condition, or by several of them at once: with a recording and words, a case's cosine

@@ -214,7 +214,8 @@ def test_missing_artefacts_are_503_and_the_unforeseen_is_500_without_details(stu
 def test_openapi_describes_every_route_with_its_errors_and_examples(client: TestClient) -> None:
     document = client.get("/v1/openapi.json").json()
     assert set(document["paths"]) == {
-        "/v1/reports", "/v1/reports/{draft_id}", "/v1/reports/{draft_id}/signature", "/v1/answers", "/v1/measurements",
+        "/v1/reports", "/v1/reports/{draft_id}", "/v1/reports/{draft_id}/signature",
+        "/v1/reports/{draft_id}/document", "/v1/answers", "/v1/measurements",
         "/v1/cases/search", "/v1/audit", "/v1/audit/rates", "/v1/health",
     }  # fmt: skip
     assert {scheme["type"] for scheme in document["components"]["securitySchemes"].values()} == {"http", "apiKey"}

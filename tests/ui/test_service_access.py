@@ -142,7 +142,8 @@ def test_no_header_lets_a_stranger_in(house: House, headers: dict[str, str]) -> 
 ENDPOINTS = {
     ("GET", "/config"): "page", ("GET", "/gradio_api/info"): "page", ("GET", "/theme.css"): "page",
     ("POST", "/v1/reports"): "reports", ("GET", f"/v1/reports/{'0' * 32}"): "reports", ("POST", "/v1/answers"): "answers",
-    ("POST", f"/v1/reports/{'0' * 32}/signature"): "sign", ("POST", "/v1/measurements"): "measurements",
+    ("POST", f"/v1/reports/{'0' * 32}/signature"): "sign",
+    ("POST", f"/v1/reports/{'0' * 32}/document"): "reports", ("POST", "/v1/measurements"): "measurements",
     ("POST", "/v1/cases/search"): "cases", ("GET", "/v1/audit"): "audit", ("GET", "/v1/audit/rates"): "audit",
     ("GET", "/v1/health"): "health",
 }  # fmt: skip

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
-from encoders.ecg import STANDARD_LEADS
+from encoders.ecg import ECG, STANDARD_LEADS
 from ui.audit import AuditStore
 from ui.demo import demo
 from ui.keys import KeyFile
@@ -75,6 +76,58 @@ def test_sign_offs_that_make_no_sense(client: TestClient, body: Any, status: int
     answer = client.post(f"/v1/reports/{draft['draft_id']}/signature", json=body)
     assert (answer.status_code, list(answer.json())) == (status, ["error"])
     assert client.get(f"/v1/reports/{draft['draft_id']}").json()["state"] == "unconfirmed draft"
+
+
+def test_a_draft_leaves_as_fhir_pdf_or_json_before_and_after_its_signature(client: TestClient, audit: AuditStore) -> None:
+    draft = client.post("/v1/reports", data={"demo": "af"}).json()
+    address = f"/v1/reports/{draft['draft_id']}"
+    first = client.post(f"{address}/document", data={"demo": "af", "label": "Bed 7 Zzyzx"})
+    assert first.status_code == 200 and first.headers["content-type"] == "application/fhir+json"
+    top = first.json()["entry"][0]["resource"]
+    assert (top["status"], top["subject"]["display"]) == ("preliminary", "Bed 7 Zzyzx") and "signer" not in first.text
+    decisions = accepted(draft)
+    decisions[0] = {"kind": "changed", "sentence": 0, "text": "Coarse atrial fibrillation."}
+    signed = client.post(f"{address}/signature", json={"signer": "Dr Ann Reader", "decisions": decisions})
+    assert signed.status_code == 200
+    bundle = client.post(f"{address}/document", data={"demo": "af"}).json()
+    top = bundle["entry"][0]["resource"]
+    assert (top["status"], top["resultsInterpreter"]) == ("final", [{"display": "Dr Ann Reader"}]) and "subject" not in top
+    assert "Coarse atrial fibrillation." in top["conclusion"] and top["issued"] == signed.json()["signature"]["signed_at"]
+    document = client.post(f"{address}/document", data={"demo": "af", "format": "json"})
+    assert document.json()["report"]["impression"][0] == "Coarse atrial fibrillation." and not document.json()["unconfirmed"]
+    printed = client.post(f"{address}/document", data={"demo": "af", "format": "pdf"})
+    assert printed.content.startswith(b"%PDF-") and printed.headers["content-type"] == "application/pdf"
+    assert printed.headers["content-disposition"].startswith('attachment; filename="ecg-report-')
+    exports = [entry for entry in audit.entries() if entry.action == "export"]
+    assert [entry.body["kind"] for entry in exports] == ["fhir", "fhir", "json", "pdf"]
+    assert {entry.about for entry in exports} == {draft["draft_id"]}
+    assert "Zzyzx" not in json.dumps([entry.to_json() for entry in audit.entries()])
+
+
+def test_a_document_is_of_the_reading_that_was_drafted_or_none(
+    client: TestClient, audit: AuditStore, stub: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft = client.post("/v1/reports", data={"demo": "af"}).json()
+    address = f"/v1/reports/{draft['draft_id']}/document"
+    assert client.post(f"/v1/reports/{'0' * 32}/document", data={"demo": "af"}).status_code == 404
+    for data, said in (
+        ({"demo": "normal"}, "not the recording"), ({"demo": "af", "leads": "I"}, "not the recording"),
+        ({"demo": "af", "format": "doc"}, "'fhir', 'pdf' or 'json'"), ({"demo": "af", "colour": "x"}, "no field 'colour'"),
+        ({}, "0 recordings"), ({"demo": "af", "label": "x" * 200}, "'label'"),
+    ):  # fmt: skip
+        answer = client.post(address, data=data)
+        assert answer.status_code == 422 and list(answer.json()) == ["error"] and said in answer.json()["error"], data
+    with monkeypatch.context() as other:
+        whole = stub.report
+
+        def otherwise(ecg: ECG, *, k: int = 10) -> Any:
+            made = whole(ecg, k=k)
+            return replace(made, report=replace(made.report, sections={**made.report.sections, "impression": ()}))
+
+        other.setattr(stub, "report", otherwise)
+        answer = client.post(address, data={"demo": "af"})
+        assert answer.status_code == 422 and "other options" in answer.json()["error"]
+    assert not [entry for entry in audit.entries() if entry.action == "export"]
 
 
 def test_unknown_drafts(client: TestClient) -> None:
