@@ -25,7 +25,17 @@ from assistant.answer import (
     value_line,
     weigh,
 )  # fmt: skip
-from assistant.beside import beat_lines, likely_lines, masked_lines, range_lines, st_lines, unassessed, urgent_lines, why_open
+from assistant.beside import (
+    beat_lines,
+    change_lines,
+    likely_lines,
+    masked_lines,
+    range_lines,
+    st_lines,
+    unassessed,
+    urgent_lines,
+    why_open,
+)  # fmt: skip
 from assistant.decide import Critical, Decision, Reason, critical_remarks, heard, referral_reasons, states, unread
 from assistant.evidence import Conflict, Evidence
 from assistant.intents import Question
@@ -240,6 +250,8 @@ class Assistant:
             name: tuple(Line(fill(s.text, evidence), s.claims) for s in lines)
             for name, lines in sections(evidence, None if earlier is None else earlier.evidence).items()
         }
+        if earlier is not None:
+            said["comparison"] += change_lines(earlier.evidence, evidence)
         said["quality"] = _quality_lines(evidence)
         said["impression"] = written.lines
         said["referral"] = tuple(Line(reason.text) for reason in reading.reasons)
@@ -305,6 +317,8 @@ class Assistant:
             lines = (*lines, left_out)
         beside = tuple(value_line(last, name) for name in asked.beside)
         beside += (*beat_lines(asked, last), *likely_lines(asked, last), *why_open(asked, last))
+        if second is not None:  # a comparison: what was measured goes with what was found
+            beside += change_lines(first, second, asked.measurements)
         more = (*beside, *masked_lines(asked, last), *st_lines(asked, last), *_leads_read(asked, last))
         lines = (*_critical_first(asked, remarks), *lines, *more)
         if asked.reason:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from assistant.answer import asked_codes, value_line
 from assistant.bare import asked_group
 from assistant.decide import capital
@@ -10,10 +12,15 @@ from assistant.intents import Question
 from assistant.lexicon import GROUPS
 from assistant.phrasing import titled
 from assistant.report import Line
+from assistant.serial import compare_evidence
+from encoders.compare import ValueChange
 from encoders.quality import PLACEMENT_FLAGS
 from encoders.vocabulary import codes_in, statement
 
-__all__ = ["beat_lines", "likely_lines", "masked_lines", "range_lines", "st_lines", "unassessed", "urgent_lines", "why_open"]
+__all__ = [
+    "beat_lines", "change_lines", "likely_lines", "masked_lines", "range_lines", "st_lines", "unassessed", "urgent_lines",
+    "why_open",
+]  # fmt: skip
 
 _INFARCTION = frozenset(codes_in("MI"))
 _ST_LEADS = 10  # measured leads from which "no two contiguous ones" may be said
@@ -87,6 +94,36 @@ def beat_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
         return ()
     names = [name for code, name in wanted.items() if code in question.codes and name not in question.beside]
     return tuple(value_line(evidence, name) for name in names if evidence.measurements.value(name))
+
+
+def change_lines(first: Evidence, second: Evidence, names: Sequence[str] = ()) -> tuple[Line, ...]:
+    """What measured values did from the first recording to the second, against the noise of a repetition
+    (``encoders.compare.CHANGE_LIMITS``): those that went beyond it, or each of ``names``. Empty where one is unusable."""
+    if not (first.quality.usable and second.quality.usable):
+        return ()
+    values = compare_evidence(first, second).values
+    if names:
+        return tuple(_change(value) for value in values if value.name in names and value.difference is not None)
+    changed = tuple(_change(value) for value in values if value.changed)
+    if changed:
+        return changed
+    told = tuple(f"M:{value.name}" for value in values if value.change == "within noise" and not value.name.startswith("st_j"))
+    return (Line("No measured value changed by more than a repeated recording would.", told),) if told else ()
+
+
+def _change(value: ValueChange) -> Line:
+    unit = value.unit if value.unit in ("°", "/min") else f" {value.unit}"
+    places = 0 if value.unit in ("ms", "°", "/min") else 2
+    step, limit = f"{abs(value.difference or 0.0):.{places}f}{unit}", f"{value.limit:.{places}f}{unit}"
+    turned = value.name.endswith("_deg")
+    if value.changed:
+        way = f"turned by {step}" if turned else f"{step} {value.change}"
+        said = f"{way}, more than the {limit} by which repeated recordings differ"
+    elif value.change == "within noise":
+        said = f"a difference of {step}, within the {limit} by which repeated recordings differ"
+    else:
+        said = "too uncertain to be compared"
+    return Line(f"{titled(value.name)} {value.before} before, {value.after} now: {said}.", (f"M:{value.name}",))
 
 
 def likely_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:

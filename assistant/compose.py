@@ -40,7 +40,7 @@ from assistant.phrasing import (
 )
 from encoders.vocabulary import statement
 
-__all__ = ["STYLES", "Sentence", "impression", "renderer", "review_is_urgent", "sections"]
+__all__ = ["STYLES", "Sentence", "impression", "renderer", "review_is_urgent", "sections", "uncarried"]
 
 #: prose: grouped sentences with verbs; terse: the clipped style of a cart; structured: topic by topic with headings.
 STYLES = ("prose", "terse", "structured")
@@ -65,12 +65,14 @@ def renderer(evidence: Evidence) -> list[Sentence]:
     return impression(evidence, None, "prose")
 
 
-def impression(evidence: Evidence, rng: Random | None, style: str = "prose") -> list[Sentence]:
+def impression(
+    evidence: Evidence, rng: Random | None, style: str = "prose", *, measured: bool = True
+) -> list[Sentence]:
     """The impression as sentences. Every present finding stands in it exactly once, no other is stated as present.
 
     Critical findings first, then the rhythm with its rate, then topic by topic with urgent topics first, abnormal measurements
     that no finding carries, urgent or critical statements that cannot be judged ("cannot be excluded"), and a closing line.
-    ``rng`` None gives canonical wording; ``style`` is one of STYLES.
+    ``rng`` None gives canonical wording; ``style`` is one of STYLES; ``measured`` False leaves measurements but the rate out.
     """
     view = View.of(evidence)
     if not evidence.quality.usable:
@@ -87,13 +89,15 @@ def impression(evidence: Evidence, rng: Random | None, style: str = "prose") -> 
     body += lead
     for topic in _topic_order(others, rng):
         body += _stated(view, [c for c in others if c in TOPICS[topic]], rng, style, _HEADINGS[topic])
-    normal = view.normal_sentence(present, rng)
+    beyond = _measured(view, present, rng) if measured else []
+    body += beyond
+    normal = view.normal_sentence(present, rng, alone=not beyond)
     if normal is not None:
-        if rng is not None and rng.random() < 0.3 and "NORM" in present and len(rest) <= 1 and not critical:
+        early = "NORM" in present and len(rest) <= 1 and not critical and not beyond
+        if rng is not None and rng.random() < 0.3 and early:
             body.insert(0, normal)
         else:
             body.append(normal)
-    body += _measured(view, present, rng)
     body += _open(view, present, rng)
     if evidence.quality.verdict == "limited" and (rng is None or rng.random() < 0.5):
         body.append(fixed_sentence("limited", rng, ("Q",)))
@@ -182,8 +186,13 @@ def _rhythm(
     return [sentence(f"{opener}{text}.", tuple(claims))], left
 
 
+def uncarried(evidence: Evidence) -> list[Sentence]:
+    """Abnormal measurements that no stated finding carries already (left axis, say): an impression tells them."""
+    view = View.of(evidence)
+    return _measured(view, view.present, None)
+
+
 def _measured(view: View, present: Sequence[str], rng: Random | None) -> list[Sentence]:
-    """Abnormal measurements that no stated finding carries already (left axis, say)."""
     said = []
     for name, carriers in SECTION_MEASUREMENTS.items():
         word = view.words.get(name)
@@ -191,8 +200,7 @@ def _measured(view: View, present: Sequence[str], rng: Random | None) -> list[Se
             continue
         if name == "qtc_ms" and word == "short":
             continue  # the 2009 limit of 390 ms calls many healthy people short: told in its section, no finding by itself
-        if rng is None or rng.random() < 0.5:
-            said.append(measured_sentence(view, name, rng))
+        said.append(measured_sentence(view, name, rng))
     return said
 
 

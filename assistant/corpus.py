@@ -205,7 +205,10 @@ def example(
     source = truth if mode == "tokens" and truth is not None else evidence
     if mode in ("tokens", "both") and source.cases:
         source = replace(source, cases=())
-    said = impression(source, rng, rng.choice(STYLES)) if question is None else answer(source, question, rng, second)
+    if question is None:  # what the tokens alone do not show is not learned as if they did
+        said = impression(source, rng, rng.choice(STYLES), measured=mode != "tokens")
+    else:
+        said = answer(source, question, rng, second)
     recordings = 2 if second is not None else 1
     return Example(prompt(evidence, question, mode, ecg_slots, recordings, second), " " + " ".join(s.text for s in said))
 
@@ -214,8 +217,8 @@ def example(
 
 #: How often each kind of question is made; verify kinds weigh most.
 _KINDS: dict[str, int] = {
-    "verify": 30, "verify_group": 9, "verify_two": 4, "choose": 8, "query": 9, "query_all": 3, "measurement": 8,
-    "measurement_judged": 7, "measurement_two": 2, "normal": 6, "summary": 5, "explain": 4, "cases": 3, "quality": 2,
+    "verify": 30, "verify_group": 9, "verify_two": 4, "choose": 8, "query": 9, "query_all": 3, "measurement": 12,
+    "measurement_judged": 12, "measurement_two": 3, "normal": 6, "summary": 5, "explain": 4, "cases": 3, "quality": 2,
     "certainty": 3, "define": 3, "out_of_scope": 1, "unclear": 1,
 }  # fmt: skip
 #: What the statements that ECG tokens show can answer, without measurements.

@@ -131,20 +131,20 @@ class View:
         """Whether any rhythm is stated; where none is, "normal ECG" would say more than is known."""
         return any(code in RHYTHMS for code in self.present)
 
-    def normal_sentence(self, present: Sequence[str], rng: Random | None) -> Sentence | None:
-        """What is said of normality in an impression, if anything."""
+    def normal_sentence(self, present: Sequence[str], rng: Random | None, *, alone: bool = True) -> Sentence | None:
+        """What is said of normality in an impression, if anything; not ``alone`` where a measurement is said to be abnormal."""
         abnormal = [c for c in present if c not in ("NORM", "SR")]
         open_ = bool(self.evidence.pressing())
         if "NORM" in present:
-            beside = abnormal or open_ or not self.rhythm_stated
+            beside = abnormal or open_ or not self.rhythm_stated or not alone
             key = "otherwise normal" if beside else "probably normal" if self.doubtful("NORM") else "normal"
             return fixed_sentence(key, rng, ("F:NORM",))
         if abnormal:
             return None
         if self.state("NORM") == UNDETERMINED:
             return fixed_sentence("normal undetermined", rng, ("F:NORM",))
-        # Beside "infarction cannot be excluded" it would read as if nothing were the matter.
-        return None if open_ else fixed_sentence("nothing stated", rng)
+        # Beside "infarction cannot be excluded" or a wide QRS it would read as if nothing were the matter.
+        return None if open_ or not alone else fixed_sentence("nothing stated", rng)
 
 
 def name_of(code: str, rng: Random | None) -> str:

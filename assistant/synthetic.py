@@ -74,6 +74,9 @@ def random_codes(rng: Random) -> list[str]:
             codes = [c for c in codes if c not in _EXCLUDE.get(code, ())]
     return codes
 
+#: How often a measurement has nothing to do with the findings.
+_DECOUPLED = 0.2
+
 
 def random_evidence(rng: Random, codes: list[str] | None = None, skipped: frozenset[str] | None = None) -> Evidence:
     """Evidence with these present statements (random ones by default); states, probabilities, measurements and cases fit.
@@ -146,6 +149,13 @@ def _measurements(rng: Random, codes: set[str]) -> Measurements:
         axis = min(max(axis, -28.0), 88.0)
     elif rng.random() < 0.12:
         axis = rng.choice((rng.uniform(-88, -31), rng.uniform(-88, -31), rng.uniform(92, 178), rng.uniform(-179, -91)))
+    # What was measured has to be read and not guessed from the findings: now and then it is anything.
+    rate, qrs, qtc, axis = (
+        rng.uniform(*span) if rng.random() < _DECOUPLED else value
+        for value, span in ((rate, (40.0, 140.0)), (qrs, (80.0, 160.0)), (qtc, (360.0, 520.0)), (axis, (-179.0, 179.0)))
+    )
+    if pr is not None and rng.random() < _DECOUPLED:
+        pr = rng.uniform(100.0, 300.0)
     rr = 60000.0 / rate
     irregular = rng.uniform(0.12, 0.35) if codes & {"AFIB", "SVARR", "SARRH", "PVC", "PAC", "2AVB"} else rng.uniform(0.005, 0.06)
     high = codes & {"LVH", "VCLVH", "HVOLT"}

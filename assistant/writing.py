@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from assistant.answers import answer
 from assistant.check import check, check_text
 from assistant.claims import FindingClaim
-from assistant.compose import renderer, review_is_urgent
+from assistant.compose import renderer, review_is_urgent, uncarried
 from assistant.corpus import prompt
 from assistant.evidence import ABSENT, PRESENT, Evidence
 from assistant.filling import fill
@@ -81,7 +81,8 @@ def write_report(
 ) -> list[Written]:
     """The impression of each recording, in batches of the model.
 
-    Every present finding and every critical or urgent one that cannot be judged is in it, whatever the model wrote.
+    Every present finding, every critical or urgent one that cannot be judged and every abnormal measurement that no finding
+    carries is in it, whatever the model wrote.
     An unusable recording, or one whose leads could not be read, gets the renderer's sentences alone: its tokens say nothing.
     """
     readable = [i for i, e in enumerate(evidences) if e.quality.usable and e.findings and e.lead_set is not None]
@@ -120,8 +121,9 @@ def _renderer_lines(evidence: Evidence) -> list[Line]:
 
 
 def _needed(evidence: Evidence) -> set[str]:
-    """Ids of the findings that an impression has to name."""
-    return {f.id for f in (*evidence.in_state(PRESENT), *evidence.pressing())}
+    """Ids of the findings that an impression has to name, and of abnormal measurements that none of them carries."""
+    findings = {f.id for f in (*evidence.in_state(PRESENT), *evidence.pressing())}
+    return findings | {i for sentence in uncarried(evidence) for i in sentence.claims}
 
 
 def _said(lines: Sequence[Line]) -> set[str]:
@@ -181,6 +183,7 @@ def _impression(evidence: Evidence, own: Sequence[Line]) -> tuple[Line, ...]:
     closing = (_urgent_closing(own) or [line for line in own if line.text in _CLOSINGS])[:1]
     added = _lacking(evidence, _needed(evidence) - _said(own))
     lines = _consistent(evidence, sorted([*body, *added], key=lambda line: urgency_rank(line.evidence)))
+    lines.sort(key=lambda line: line.text in FIXED["otherwise normal"])
     if not lines:
         lines = [line for line in must if line.text not in _CLOSINGS]
     wanted = _urgent_closing(must)
@@ -194,11 +197,12 @@ def _urgent_closing(lines: Sequence[Line]) -> list[Line]:
 
 
 def _consistent(evidence: Evidence, lines: Sequence[Line]) -> list[Line]:
-    """Without a plain "normal" or "nothing stated" beside something urgent that cannot be excluded, or an unknown rhythm.
+    """Without a plain "normal" or "nothing stated" beside something urgent that cannot be excluded, an abnormal measurement or
+    an unknown rhythm.
 
     What is normal is then said to be so otherwise, and "no abnormal finding was stated" is left out beside the former.
     """
-    pressing = bool(evidence.pressing())
+    pressing = bool(evidence.pressing()) or bool(uncarried(evidence))
     rhythm = any(f.code in RHYTHMS for f in evidence.in_state(PRESENT))
     out = []
     for line in lines:
