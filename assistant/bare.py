@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Evidence
 from assistant.intents import Question
+from assistant.judged import said_by_value
 from assistant.lexicon import GROUPS, find_phrases, words
 from assistant.phrasing import View, name_of
 from assistant.question import asks_for_absence
@@ -116,9 +117,7 @@ def carried(view: View, codes: Sequence[str]) -> str | None:
     if view.state_of_any(codes) != PRESENT:
         if asked_group(codes) == "tachycardia" and view.words.get("rate_bpm") == "fast":
             return "rate_bpm"
-        name = {"LPR": "pr_ms", "LNGQT": "qtc_ms"}.get(codes[0]) if len(codes) == 1 else None
-        if name is not None and view.words.get(name) in ("prolonged", "markedly prolonged"):
-            return name
+        return said_by_value(view.evidence, codes[0]) if len(codes) == 1 else None
     return None
 
 

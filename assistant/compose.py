@@ -38,6 +38,7 @@ from assistant.phrasing import (
     name_of,
     sentence,
 )
+from assistant.serial import NOTHING_SURE, compare_evidence
 from encoders.vocabulary import statement
 
 __all__ = ["STYLES", "Sentence", "impression", "renderer", "review_is_urgent", "sections", "uncarried"]
@@ -241,8 +242,6 @@ def sections(evidence: Evidence, earlier: Evidence | None = None) -> dict[str, l
 
     Keys: rhythm; rate and intervals; axis; conduction; chambers; infarction and ST-T; comparison; not assessed.
     """
-    from assistant.answers import compare
-
     view, usable = View.of(evidence), evidence.quality.usable
     topics = {
         "rhythm": ("rhythm",),
@@ -273,7 +272,7 @@ def sections(evidence: Evidence, earlier: Evidence | None = None) -> dict[str, l
         made["rate and intervals"].append(Sentence("Many healthy people lie below that limit.", ("M:qtc_ms",)))
     directed = usable and SWAP_FLAGS.isdisjoint(evidence.quality.flags)
     made["axis"] = [measured_sentence(view, "axis_deg", None, directed)]
-    made["comparison"] = compare(earlier, evidence, None) if earlier is not None else [fixed_sentence("no earlier", None)]
+    made["comparison"] = _compared(earlier, evidence)
     made["not assessed"] = [
         framed("Not assessed: {x}.", [name_of(f.code, None)], (f.id,), None) for f in evidence.in_state("not assessed")
     ]
@@ -289,6 +288,19 @@ def sections(evidence: Evidence, earlier: Evidence | None = None) -> dict[str, l
         "not assessed",
     )
     return {name: made[name] for name in order}
+
+
+def _compared(earlier: Evidence | None, evidence: Evidence) -> list[Sentence]:
+    """The comparison with an earlier recording, by stated findings; where there is nothing to compare, that."""
+    from assistant.answers import compare
+
+    if earlier is None:
+        return [fixed_sentence("no earlier", None)]
+    compared = compare_evidence(earlier, evidence)
+    unusable = [text for text in compared.caution if not (earlier.quality.usable and evidence.quality.usable)]
+    if unusable:
+        return [Sentence(text, ("Q",)) for text in unusable]
+    return compare(earlier, evidence, None) if compared.findings else [Sentence(NOTHING_SURE)]
 
 
 def _undetermined(view: View, codes: Sequence[str]) -> list[Sentence]:

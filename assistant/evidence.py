@@ -109,13 +109,17 @@ class Evidence:
 
     def pressing(self) -> tuple[Finding, ...]:
         """Undetermined findings that an impression must name: critical ones, and urgent ones from PRESSING upwards or that
-        similar cases would not let be absent (one such finding in three is listed after all)."""
+        similar cases would not let be absent (one such finding in three is listed after all). Not one whose own measurement
+        says it already: beside "QTc 485 ms, prolonged" a prolonged QT interval is not left open."""
+        from assistant.judged import said_by_value
+
         rank = {"critical": 0.0, "urgent": PRESSING}
-        return tuple(
+        found = tuple(
             f for f in self.in_state(UNDETERMINED)
             if f.probability >= rank.get(statement(f.code).urgency, 2.0)
             or (f.against and statement(f.code).urgency in rank)
         )  # fmt: skip
+        return tuple(f for f in found if said_by_value(self, f.code) is None)
 
     def doubts(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """What similar cases speak against: a sentence each, and the id that it rests on. The finding itself is not cited: the

@@ -143,6 +143,8 @@ class View:
             return None
         if self.state("NORM") == UNDETERMINED:
             return fixed_sentence("normal undetermined", rng, ("F:NORM",))
+        if self.state("NORM") == ABSENT:  # "no abnormal finding was stated" would read as if it were
+            return fixed_sentence("not normal", rng, ("F:NORM",))
         # Beside "infarction cannot be excluded" or a wide QRS it would read as if nothing were the matter.
         return None if open_ or not alone else fixed_sentence("nothing stated", rng)
 

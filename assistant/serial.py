@@ -18,7 +18,9 @@ from encoders.compare import (
 )
 from encoders.vocabulary import statement
 
-__all__ = ["Comparison", "compare_evidence", "compared_findings"]
+__all__ = ["NOTHING_SURE", "Comparison", "compare_evidence", "compared_findings"]
+
+NOTHING_SURE = "No finding is certain enough in both recordings to be compared."
 
 #: How measurements are called in the printed comparison; ST levels by their lead.
 _SHOWN = {

@@ -121,9 +121,12 @@ def _renderer_lines(evidence: Evidence) -> list[Line]:
 
 
 def _needed(evidence: Evidence) -> set[str]:
-    """Ids of the findings that an impression has to name, and of abnormal measurements that none of them carries."""
-    findings = {f.id for f in (*evidence.in_state(PRESENT), *evidence.pressing())}
-    return findings | {i for sentence in uncarried(evidence) for i in sentence.claims}
+    """Ids of the findings that an impression has to name, and of abnormal measurements that none of them carries; of a normal
+    ECG too, where that is absent and nothing abnormal is stated that would say so."""
+    needed = {f.id for f in (*evidence.in_state(PRESENT), *evidence.pressing())}
+    needed |= {i for sentence in uncarried(evidence) for i in sentence.claims}
+    abnormal = any(f.code not in ("NORM", "SR") for f in evidence.in_state(PRESENT))
+    return needed if abnormal else needed | {f.id for f in evidence.in_state(ABSENT) if f.code == "NORM"}
 
 
 def _said(lines: Sequence[Line]) -> set[str]:
@@ -198,15 +201,16 @@ def _urgent_closing(lines: Sequence[Line]) -> list[Line]:
 
 def _consistent(evidence: Evidence, lines: Sequence[Line]) -> list[Line]:
     """Without a plain "normal" or "nothing stated" beside something urgent that cannot be excluded, an abnormal measurement or
-    an unknown rhythm.
+    an unknown rhythm, and without "nothing stated" of an ECG that is not normal.
 
     What is normal is then said to be so otherwise, and "no abnormal finding was stated" is left out beside the former.
     """
     pressing = bool(evidence.pressing()) or bool(uncarried(evidence))
+    not_normal = any(f.code == "NORM" for f in evidence.in_state(ABSENT))
     rhythm = any(f.code in RHYTHMS for f in evidence.in_state(PRESENT))
     out = []
     for line in lines:
-        if line.text in FIXED["nothing stated"] and pressing:
+        if line.text in FIXED["nothing stated"] and (pressing or not_normal):
             continue
         if line.text in _PLAINLY_NORMAL and (pressing or not rhythm):
             line = Line(FIXED["otherwise normal"][0], line.evidence, RENDERER)
@@ -341,8 +345,9 @@ def _checked(
 
 
 def _stammers(text: str, claims: Sequence[Any]) -> bool:
-    """Whether one sentence names the same statement twice in the same way, or a list the same words ("A or A")."""
+    """Whether one sentence names the same statement or value twice, or a list the same words ("A or A")."""
     if re.search(r"\b(\w+(?: [\w-]+)+)(?:,| and| or|, and|, or) \1(?! ST)\b", text, re.IGNORECASE):
         return True
     named = [(code, claim.polarity) for claim in claims if isinstance(claim, FindingClaim) for code in claim.codes]
-    return len(named) > len(set(named))
+    phrases = [match.phrase.codes for match in find_phrases(text, ("statement",))]
+    return len(named) > len(set(named)) or len(phrases) > len(set(phrases))
