@@ -317,8 +317,9 @@ class Assistant:
             lines = (*lines, left_out)
         beside = tuple(value_line(last, name) for name in asked.beside)
         beside += (*beat_lines(asked, last), *likely_lines(asked, last), *why_open(asked, last))
-        if second is not None:  # a comparison: what was measured goes with what was found
-            beside += change_lines(first, second, asked.measurements)
+        if second is not None:  # a comparison: what was measured goes with what was found, and before the two values
+            changes = change_lines(first, second, asked)
+            lines = (*changes, *lines) if asked.measurements else (*lines, *changes)
         more = (*beside, *masked_lines(asked, last), *st_lines(asked, last), *_leads_read(asked, last))
         lines = (*_critical_first(asked, remarks), *lines, *more)
         if asked.reason:

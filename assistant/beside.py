@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
 
 from assistant.answer import asked_codes, value_line
 from assistant.bare import asked_group
@@ -10,7 +10,7 @@ from assistant.decide import capital
 from assistant.evidence import NOT_ASSESSED, PRESENT, UNDETERMINED, Evidence
 from assistant.intents import Question
 from assistant.lexicon import GROUPS
-from assistant.phrasing import titled
+from assistant.phrasing import measurement_name, titled
 from assistant.report import Line
 from assistant.serial import compare_evidence
 from encoders.compare import ValueChange
@@ -24,6 +24,12 @@ __all__ = [
 
 _INFARCTION = frozenset(codes_in("MI"))
 _ST_LEADS = 10  # measured leads from which "no two contiguous ones" may be said
+_ST = "st_j_mv_"
+_WHETHER = re.compile(r"\W*(?:(?:and|but|so|or|please|hi|ok)\W+)*(?:is|are|was|were|does|do|did|has|have|any)\b")
+_MORE = re.compile(r"\b(?:higher|faster|longer|wider|widened|lengthened|prolonged|increased?|risen|rose|quicker|larger|up)\b")
+_LESS = re.compile(r"\b(?:lower|slower|shorter|shortened|narrower|narrowed|decreased?|fallen|fell|dropped|smaller|down)\b")
+_SAME = re.compile(r"\b(?:same|unchanged|stable|identical|constant)\b")
+_CHANGED = re.compile(r"\b(?:chang\w*|differ\w*|moved|shift\w*|real|significant\w*)\b")
 _HIDING = ("CLBBB", "PACE", "WPW")
 
 
@@ -96,34 +102,62 @@ def beat_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
     return tuple(value_line(evidence, name) for name in names if evidence.measurements.value(name))
 
 
-def change_lines(first: Evidence, second: Evidence, names: Sequence[str] = ()) -> tuple[Line, ...]:
+def change_lines(first: Evidence, second: Evidence, question: Question | None = None) -> tuple[Line, ...]:
     """What measured values did from the first recording to the second, against the noise of a repetition
-    (``encoders.compare.CHANGE_LIMITS``): those that went beyond it, or each of ``names``. Empty where one is unusable."""
+    (``encoders.compare.CHANGE_LIMITS``): those that went beyond it, or each that ``question`` names, led by "yes" or "no"
+    where it asks whether one changed. Empty where a recording is unusable."""
     if not (first.quality.usable and second.quality.usable):
         return ()
     values = compare_evidence(first, second).values
-    if names:
-        return tuple(_change(value) for value in values if value.name in names and value.difference is not None)
-    changed = tuple(_change(value) for value in values if value.changed)
-    if changed:
-        return changed
-    told = tuple(f"M:{value.name}" for value in values if value.change == "within noise" and not value.name.startswith("st_j"))
-    return (Line("No measured value changed by more than a repeated recording would.", told),) if told else ()
+    if question is not None and question.measurements:
+        asked = [value for value in values if value.name in question.measurements and value.difference is not None]
+        lead = _changed_as_asked(question.text, asked[0]) if len(asked) == 1 else ""
+        named = measurement_name if lead else titled
+        return tuple(Line(f"{lead}{named(value.name)} {_step(value)}.", (f"M:{value.name}",)) for value in asked)
+    changed = [value for value in values if value.changed]
+    lines = [
+        Line(f"{titled(v.name)} {v.before} before, {v.after} now: {_step(v).removeprefix('is ')}.", (f"M:{v.name}",))
+        for v in changed if not v.name.startswith(_ST)
+    ]  # fmt: skip
+    levels = [value for value in changed if value.name.startswith(_ST)]
+    if levels:
+        leads = " and ".join(", ".join(v.name.removeprefix(_ST) for v in levels).rsplit(", ", 1))
+        most = max(levels, key=lambda v: abs(v.difference or 0.0))
+        where = most.name.removeprefix(_ST)
+        lines.append(Line(
+            f"ST level at J changed in {leads}, most in {where} ({most.before} before, {most.after} now): more than in repeated"
+            " recordings.", tuple(f"M:{v.name}" for v in levels),
+        ))  # fmt: skip
+    told = tuple(f"M:{value.name}" for value in values if value.change == "within noise" and not value.name.startswith(_ST))
+    if told and not lines:
+        return (Line("No measured value changed by more than a repeated recording would.", told),)
+    return tuple(lines)
 
 
-def _change(value: ValueChange) -> Line:
+def _step(value: ValueChange) -> str:
+    """How far a value went, and whether repeated recordings differ as much."""
     unit = value.unit if value.unit in ("°", "/min") else f" {value.unit}"
     places = 0 if value.unit in ("ms", "°", "/min") else 2
     step, limit = f"{abs(value.difference or 0.0):.{places}f}{unit}", f"{value.limit:.{places}f}{unit}"
-    turned = value.name.endswith("_deg")
-    if value.changed:
-        way = f"turned by {step}" if turned else f"{step} {value.change}"
-        said = f"{way}, more than the {limit} by which repeated recordings differ"
-    elif value.change == "within noise":
-        said = f"a difference of {step}, within the {limit} by which repeated recordings differ"
-    else:
-        said = "too uncertain to be compared"
-    return Line(f"{titled(value.name)} {value.before} before, {value.after} now: {said}.", (f"M:{value.name}",))
+    if not value.changed and value.change != "within noise":
+        return "is too uncertain to be compared"
+    way = "higher" if (value.difference or 0.0) > 0 else "lower"
+    moved = f"turned by {step}" if value.name.endswith("_deg") else f"is {step} {way}" if value.difference else "is the same"
+    beyond = f"more than the {limit}" if value.changed else f"within the {limit}"
+    return f"{moved}, {beyond} by which repeated recordings differ"
+
+
+def _changed_as_asked(text: str, value: ValueChange) -> str:
+    """ "Yes: ", "No: " or nothing, by what a question asks of a change; within the noise of a repetition nothing changed."""
+    asked = text.lower()
+    if not _WHETHER.match(asked) or not value.changed and value.change != "within noise":
+        return ""
+    if _MORE.search(asked) or _LESS.search(asked):
+        wanted = "higher" if _MORE.search(asked) else "lower"
+        return "Yes: " if value.change == wanted else "No: "
+    if _SAME.search(asked):
+        return "No: " if value.changed else "Yes: "
+    return ("Yes: " if value.changed else "No: ") if _CHANGED.search(asked) else ""
 
 
 def likely_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:

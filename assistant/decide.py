@@ -127,7 +127,7 @@ def states(
     conflicts; no rule of the table depends on age. ``thresholds`` are those of the set of leads that was read.
     On an unusable recording nothing is assessed. With swapped limb leads suspected only rhythm is read, since every
     other statement depends on the direction of the leads (AHA/ACC/HRS 2007, part I); with chest leads out of order only
-    what the limb leads can show. On one that is unlike anything known
+    what the limb leads can show. A child's ECG is not called normal. On one that is unlike anything known
     (``familiarity`` below UNFAMILIAR_SHARE) no promise holds, so nothing is settled.
 
     ``neighbours``: what the nearest cases say of each statement; they are not heeded where leads seem out of place or the
@@ -140,6 +140,7 @@ def states(
     if not quality.usable:
         reason = "the recording is not usable"
         return tuple(Finding(code, float(v), NOT_ASSESSED, reason) for code, v in zip(CODES, p, strict=True)), ()
+    child = age is not None and age < ADULT_YEARS
     swapped, strange = not SWAP_FLAGS.isdisjoint(quality.flags), familiarity < UNFAMILIAR_SHARE
     # With leads out of place, or nothing known nearby, the nearest cases are near to something else.
     asked = not (swapped or strange or _CHEST_FLAG in quality.flags)
@@ -161,6 +162,8 @@ def states(
             state, reason = UNDETERMINED, "wrongly placed limb leads are suspected"
         elif _CHEST_FLAG in quality.flags and (state == PRESENT and not limb[0][i] or state == ABSENT and not limb[1][i]):
             state, reason = UNDETERMINED, "the chest leads seem to be out of order"
+        elif child and code == "NORM" and state == PRESENT:
+            state, reason = UNDETERMINED, f"what is normal was learned from adults, from {ADULT_YEARS} years"
         against: tuple[str, ...] = ()
         if settled.heeded[0, i] or (state == PRESENT and code in said and says_doubt(said[code], PRESENT)):
             against = (said[code].id,)

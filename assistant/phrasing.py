@@ -252,7 +252,7 @@ _JUDGED_WRITTEN: dict[str, tuple[str, ...]] = {
 }
 
 
-def measurement_name(name: str, rng: Random | None) -> str:
+def measurement_name(name: str, rng: Random | None = None) -> str:
     """A written name of a measurement, e.g. "QTc interval"."""
     names = _MEASURE_NAMES[name]
     return names[0] if rng is None or rng.random() < 0.4 else rng.choice(names)

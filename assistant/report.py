@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from assistant.decide import Critical, Reason
+from assistant.decide import SWAPPED, Critical, Reason
 from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Evidence
 from encoders.vocabulary import statement
 from retrieval.case import left_out_words
@@ -45,7 +45,9 @@ _WHO = {
 
 
 def who_should_look(reasons: Sequence[Reason]) -> str:
-    """Who a recording goes to, by the most pressing of its reasons."""
+    """Who a recording goes to, by the most pressing of its reasons; swapped electrodes to whoever can put them right."""
+    if any(reason.text == SWAPPED for reason in reasons) and all(reason.kind != "critical" for reason in reasons):
+        return _WHO["unusable"]
     for kind in ("critical", "unusable", "intended use", "unfamiliar", "nothing"):
         if any(reason.kind == kind for reason in reasons):
             return _WHO[kind]

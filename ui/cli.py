@@ -76,9 +76,22 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _parsed(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments, where a command's files and words may also follow its options (``ask FILE --age 61 "Is it normal?"``),
+    which argparse does not allow within a subcommand."""
+    args, left = parser.parse_known_args(argv)
+    more = [word for word in left if not word.startswith("-")]
+    name = next((name for name in ("words", "files", "paths") if isinstance(getattr(args, name, None), list)), None)
+    if left and (name is None or len(more) < len(left)):
+        parser.error(f"unrecognized arguments: {' '.join(left)}")
+    if name is not None:
+        setattr(args, name, [*getattr(args, name), *more])
+    return args
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit code; all that can go wrong on purpose ends in one sentence on stderr."""
-    args = build_parser().parse_args(argv)
+    args = _parsed(build_parser(), argv)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if not getattr(args, "may_download", False):
         os.environ.setdefault("HF_HUB_OFFLINE", "1")

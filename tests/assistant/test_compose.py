@@ -80,7 +80,37 @@ def test_normal_and_otherwise_normal() -> None:
     assert "Normal ECG." in said(renderer(made({"SR": 0.99, "NORM": 0.95})))
     assert "Otherwise normal ECG." in said(renderer(made({"SR": 0.99, "SARRH": 0.9, "NORM": 0.95})))
     assert "Normal ECG cannot be judged." in said(renderer(made({"SR": 0.99}, undetermined=("NORM",))))
-    assert "No abnormal finding was stated." in said(renderer(made({"SR": 0.99})))
+    assert "The ECG is not normal." in said(renderer(made({"SR": 0.99})))
+    assert "No abnormal finding was stated." in said(renderer(made({"SR": 0.99}, skipped=("NORM",))))
+
+
+def test_abnormal_measurements_that_no_finding_carries_stand_in_the_impression() -> None:
+    wide = {"qrs_ms": 141.0, "axis_deg": -114.0}
+    text = said(renderer(made({"SR": 0.99}, skipped=("NORM",), measured=wide)))
+    assert "QRS duration [qrs_ms], wide." in text and "Extreme axis deviation at [axis_deg]." in text
+    assert "No abnormal finding" not in text  # beside a wide QRS it would read as if nothing were the matter
+    assert "QRS duration" not in said(renderer(made({"SR": 0.99, "CRBBB": 0.9}, measured=wide)))
+    slow = made({"SR": 0.99, "NORM": 0.95}, measured={"pr_ms": 204.0})
+    assert said(renderer(slow)).index("PR interval [pr_ms], prolonged.") < said(renderer(slow)).index("Otherwise normal ECG.")
+    rng = Random(3)
+    for _ in range(20):
+        assert "[qrs_ms]" in said(impression(made({"SR": 0.99}, measured=wide), rng, rng.choice(STYLES)))
+        assert "[qrs_ms]" not in said(impression(made({"SR": 0.99}, measured=wide), rng, measured=False))
+
+
+def test_a_statement_that_its_own_measurement_makes_is_not_left_open() -> None:
+    assert "Prolonged QT interval cannot be excluded." in said(renderer(made({"SR": 0.99}, undetermined=("LNGQT",))))
+    text = said(renderer(made({"SR": 0.99}, undetermined=("LNGQT",), measured={"qtc_ms": 485.0})))
+    assert "QTc interval [qtc_ms], prolonged." in text and "excluded" not in text
+
+
+def test_a_comparison_says_what_cannot_be_compared() -> None:
+    nothing, flutter = made(), made({"AFLT": 0.9})
+    unusable = replace(flutter, quality=Quality("unusable", 0.0, ("Flat.",)))
+    assert said(sections(nothing, nothing)["comparison"]) == "No finding is certain enough in both recordings to be compared."
+    assert said(sections(unusable, flutter)["comparison"]) == "The second recording is not usable: nothing can be compared."
+    assert said(sections(flutter, unusable)["comparison"]) == "The first recording is not usable: nothing can be compared."
+    assert "have not changed" in said(sections(flutter, flutter)["comparison"])
 
 
 def test_critical_findings_come_first_and_urgent_topics_before_others() -> None:
@@ -112,7 +142,7 @@ def test_every_present_finding_is_claimed_once_and_no_other_as_present(style: st
         claims = [c.removeprefix("F:") for s in sentences for c in s.claims if c.startswith("F:")]
         present = {f.code for f in evidence.in_state(PRESENT)}
         assert all(claims.count(c) == 1 for c in present)
-        assert {evidence.finding(c).state for c in claims if c not in present} <= {UNDETERMINED}
+        assert {evidence.finding(c).state for c in claims if c not in {*present, "NORM"}} <= {UNDETERMINED}
 
 
 def test_no_literal_number_is_written() -> None:

@@ -92,6 +92,7 @@ def test_questions_cover_all_statements_and_intents_with_yes_and_no_in_balance(t
 def test_random_evidence_reaches_every_statement_and_keeps_the_exclusions() -> None:
     rng = Random(0)
     seen: set[str] = set()
+    blocks = long = 0
     for _ in range(1200):
         evidence = random_evidence(rng)
         present = {f.code for f in evidence.in_state(PRESENT)}
@@ -99,9 +100,10 @@ def test_random_evidence_reaches_every_statement_and_keeps_the_exclusions() -> N
         assert not ("AFIB" in present and present & {"SR", "1AVB"})
         assert not ("NORM" in present and present & {"IMI", "CLBBB", "LVH"})
         if "1AVB" in present and evidence.measurements.value("pr_ms") is not None:
-            assert (evidence.measurements.value("pr_ms") or 0) > 200
+            blocks, long = blocks + 1, long + ((evidence.measurements.value("pr_ms") or 0) > 200)
         assert len(evidence.findings) == len(CODES)
-    assert seen == set(CODES)
+    # Measurements mostly go with the findings, and not always: they are to be read.
+    assert seen == set(CODES) and 0.8 < long / blocks < 1
 
 
 def test_the_checker_reads_and_supports_every_sentence_of_the_corpus() -> None:

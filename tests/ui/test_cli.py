@@ -81,6 +81,15 @@ def test_report_as_text_and_as_picture(stubbed: Any, capsys: pytest.CaptureFixtu
     assert [path.name for path in tmp_path.iterdir()] == ["paper.svg"]
 
 
+def test_a_question_may_follow_the_options(stubbed: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["ask", "demo:af", "--age", "61", "--sex", "M", "Is it normal?"]) == 0
+    assert "Is it normal?" in capsys.readouterr().out
+    for words in (["ask", "demo:af", "--agee", "61", "Is it normal?"], ["report", "demo:af", "Is it normal?"]):
+        with pytest.raises(SystemExit) as left:
+            cli.main(words)
+        assert left.value.code == 2 and "unrecognized arguments" in capsys.readouterr().err
+
+
 def test_ask_takes_one_or_two_recordings(stubbed: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["ask", "demo:af", "demo:normal", "Has it changed?", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["text"] == "2 recordings: Has it changed?"
