@@ -8,15 +8,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from assistant.asking import LEFT_OPEN
-from assistant.bare import asked_word, carried, case_counts, counted, normality, query_codes, values
-from assistant.decide import SWAPPED, Reason, capital
+from assistant.asking import LEFT_OPEN, QUALITY, SIGNAL, TRUST
+from assistant.bare import (
+    asked_group,
+    asked_values,
+    asked_word,
+    carried,
+    case_counts,
+    counted,
+    masking_signs,
+    normality,
+    query_codes,
+    ranked,
+    turned,
+    values,
+)
+from assistant.content import content_of
+from assistant.decide import SWAPPED, Reason, capital, critical_by_rule
 from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Evidence
 from assistant.intents import Question
-from assistant.phrasing import View, both_values, titled
+from assistant.phrasing import View, both_values, name_of, titled
 from assistant.plain_words import clauses, leads_named
 from assistant.report import INTENDED_USE, SCHEMA_VERSION, Line, Referral, who_should_look
 from assistant.scope import person_for
+from assistant.scope_model import ACUTE
 from assistant.serial import compared_findings
 from assistant.synonyms import MORE_SYNONYMS
 from encoders.compare import CANNOT_JUDGE, RESOLVED
@@ -24,8 +39,8 @@ from encoders.measurements import Measurement
 from encoders.vocabulary import codes_in, statement
 
 __all__ = [
-    "CANNOT", "Answer", "Bare", "asked_codes", "bare_answer", "declined_before", "more_lines", "open_lines", "preceded",
-    "signal_lines", "value_line", "weigh",
+    "CANNOT", "LEAST_RELIABLE", "Answer", "Bare", "asked_codes", "bare_answer", "declined_before", "more_lines",
+    "open_lines", "preceded", "signal_lines", "value_line", "weigh",
 ]  # fmt: skip
 
 CANNOT = "cannot be judged"
@@ -119,7 +134,7 @@ def declined_before(question: Question, reasons: Sequence[Reason]) -> Referral |
         return Referral((Reason(kind, said),), who, text=said, sentences=(Line(said),))
     # Rate and intervals hold whatever the leads are called; axis, voltages and ST levels do not.
     directed = any(name.startswith(_DIRECTED) or name.endswith("axis_deg") for name in question.measurements)
-    values = question.intent in ("measurement", "cases") or question.intent == "compare" and bool(question.measurements)
+    values = question.intent in ("measurement", "cases") or _on_values(question)
     timing = values and not directed
     barring = {"unusable"} if timing else {"unusable", "unfamiliar", "intended use"}
     stop = [r for r in reasons if r.kind in barring] if question.intent in (*_ON_FINDINGS, "measurement", "cases") else []
@@ -129,6 +144,13 @@ def declined_before(question: Question, reasons: Sequence[Reason]) -> Referral |
         return None
     text = " ".join(dict.fromkeys(r.text for r in stop))
     return Referral(tuple(stop), who_should_look(stop), text=text, values=(CANNOT,), ids=("Q",), sentences=(Line(text, ("Q",)),))
+
+
+def _on_values(question: Question) -> bool:
+    """Whether a comparison, an explanation or a degree of certainty is asked of measured values alone."""
+    return bool(question.measurements) and (
+        question.intent == "compare" or question.intent in ("explain", "certainty") and not question.codes
+    )
 
 
 def preceded(declined: Referral, lines: Sequence[Line]) -> Referral:
@@ -149,12 +171,16 @@ def bare_answer(question: Question, evidence: Evidence, second: Evidence | None 
     if question.intent == "compare":
         return _compare(question, evidence, second)
     told = tuple(CANNOT if v == UNDETERMINED else v for v in values(evidence, question, second))
+    if about := asked_values(View.of(evidence), question):
+        return _measured(replace(question, measurements=about), evidence, tuple(evidence.measurements[m].text() for m in about))
     if question.intent == "measurement":
         return _measured(question, evidence, told)
     if question.intent == "quality":
         score, fault = evidence.quality.score, _signal_fault(question, evidence)
         if fault is None:
             return Bare((CANNOT,), 1.0, ("Q",))
+        if not _asks_quality(question):
+            return Bare((evidence.quality.verdict,), score if evidence.quality.usable else 1 - score, ("Q",))
         said = "yes" if fault == _asks_fault(question) else "no"
         return Bare((said,), score if evidence.quality.usable else 1 - score, ("Q",))
     if open_lines(question, evidence):
@@ -168,6 +194,13 @@ def bare_answer(question: Question, evidence: Evidence, second: Evidence | None 
     if question.intent == "define":
         return Bare(told, 1.0, tuple(f"F:{c}" for c in question.codes))
     return _states(question, evidence, told)
+
+
+def _asks_quality(question: Question) -> bool:
+    """Whether the text itself asks of the signal; where only the judge of questions takes it so, "yes" may answer another."""
+    text = " ".join(clause for clause, _ in clauses(question.text))
+    patterns = (QUALITY, TRUST, SIGNAL, _FAULT, _PLACING, _WHICH_LEADS)
+    return bool(leads_named(question.text)) or any(pattern.search(text) for pattern in patterns)
 
 
 def _asks_fault(question: Question) -> bool:
@@ -226,7 +259,8 @@ def signal_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
     if not said or not quality.usable:
         verdict = {"usable": "usable", "limited": "usable with limits"}.get(quality.verdict, "not usable")
         said.append(f"the recording is {verdict}.")
-    bare = "" if fault is None or _OPEN_QUESTION.match(text) else "Yes: " if fault == _asks_fault(question) else "No: "
+    plain = fault is not None and _asks_quality(question) and not _OPEN_QUESTION.match(text)
+    bare = "" if not plain else "Yes: " if fault == _asks_fault(question) else "No: "
     said[0] = f"{bare}{said[0]}"
     lines = [Line(capital(one), ("Q",)) for one in said]
     whole = fault is not False or not (named or _PLACING.search(text))
@@ -295,6 +329,11 @@ def value_line(evidence: Evidence, name: str) -> Line:
     return Line(text, ids)
 
 
+def _asks_acute(question: Question) -> bool:
+    """Whether an acute infarction is asked for, by its name or as people call it."""
+    return "heart attack" in question.text.lower() or ACUTE in content_of(question.text).groups
+
+
 def _leads(names: Sequence[str]) -> str:
     shown = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else list(names))
     return f"{'leads' if len(names) > 1 else 'lead'} {shown}"
@@ -313,14 +352,14 @@ def open_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
 
 def _states(question: Question, evidence: Evidence, told: tuple[str, ...]) -> Bare:
     view = View.of(evidence)
-    codes = asked_codes(question)
+    codes = asked_codes(question) if not (order := ranked(view, question)) else order[:2]
     measurement = carried(view, list(question.codes)) if question.intent == "verify" and question.codes else None
     if measurement is not None:
         return Bare(told, evidence.measurements[measurement].reliability, (f"M:{measurement}",))
     known = [view.by_code[c] for c in codes if c in view.by_code]
     present = [f for f in known if f.state == PRESENT]
     assessed = [f for f in known if f.state != NOT_ASSESSED]
-    if question.intent == "certainty" and assessed:
+    if (question.intent == "certainty" or order) and assessed:
         # The probability is the answer, settled or not.
         shown = tuple(f.percent for f in assessed)
         return Bare(shown, min(max(f.probability, 1 - f.probability) for f in assessed), tuple(f.id for f in assessed))
@@ -331,6 +370,12 @@ def _states(question: Question, evidence: Evidence, told: tuple[str, ...]) -> Ba
         # "Which", "summary" and "explain" rest on all that is named; "is there any" on the surest one.
         p = [f.probability for f in present]
         return Bare(told, max(p) if question.intent in ("verify", "normal") else min(p), tuple(f.id for f in present))
+    urgent = [one for one in critical_by_rule(evidence) if one.state == PRESENT]
+    if urgent and question.intent in ("verify", "query") and asked_group(question.codes) == "urgent finding":
+        ids = tuple(i for one in urgent for i in one.evidence)
+        items = [evidence.measurements[i.removeprefix("M:")] for i in ids]
+        shown = (PRESENT if turned(question) else "yes",) if question.intent == "verify" else tuple(m.text() for m in items)
+        return Bare(shown, min(m.reliability for m in items), ids)
     opened = [f for f in known if f.state == UNDETERMINED]
     if opened:
         critical = any(statement(f.code).urgency == "critical" for f in opened)
@@ -339,6 +384,12 @@ def _states(question: Question, evidence: Evidence, told: tuple[str, ...]) -> Ba
         why += " and others." if len(opened) > 4 else "."
         return Bare(told or (CANNOT,), 0.0, tuple(f.id for f in opened), why, critical)
     absent = [f for f in known if f.state == ABSENT]
+    signs = masking_signs(view, codes)
+    if signs:
+        names = ", ".join(name_of(c, None) for c in signs[:4]) + (" and others." if len(signs) > 4 else ".")
+        return Bare((CANNOT,), 0.0, tuple(f"F:{c}" for c in signs), f"Ischaemia cannot be ruled out beside {names}")
+    if absent and question.intent in ("verify", "choose", "query") and _asks_acute(question):
+        told = ("none stated",)  # never "no": an acute infarction is not ruled out here (DESIGN, rule 8)
     if absent:
         return Bare(told, min(1 - f.probability for f in absent), tuple(f.id for f in absent[:12]))
     unknown = [f for f in known if f.state == NOT_ASSESSED]

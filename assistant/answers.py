@@ -8,16 +8,19 @@ from random import Random
 from assistant.bare import (
     agrees,
     asked_group,
+    asked_values,
     asked_word,
     asks_abnormal,
     carried,
     case_counts,
     normality,
     query_codes,
+    ranked,
     turned,
     values,
+    yes_or_no,
 )
-from assistant.compose import STYLES, impression
+from assistant.compose import STYLES, impression, uncarried
 from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Evidence
 from assistant.frames import (
     ABSENT_FRAMES,
@@ -60,6 +63,10 @@ def answer(evidence: Evidence, question: Question, rng: Random | None, second: E
         return compare(evidence, second, rng)
     if question.intent == "summary":
         return impression(evidence, rng, "prose" if rng is None else rng.choice(STYLES))
+    if about := asked_values(view, question):
+        return [measured_sentence(view, name, rng) for name in about]
+    if ranked(view, question):
+        return _certainty(view, question, rng)
     writer = {
         "verify": _verify,
         "choose": _choose,
@@ -177,6 +184,8 @@ def _query(view: View, question: Question, rng: Random | None) -> list[Sentence]
     present, opened = (
         [f.code for f in view.evidence.in_state(s) if f.code in codes and f.code != "NORM"] for s in (PRESENT, UNDETERMINED)
     )
+    by_value = list(dict.fromkeys(name for c in opened if (name := carried(view, [c])) is not None))
+    opened = [c for c in opened if carried(view, [c]) is None]
     made: list[Sentence] = []
     if present:
         items = [item(view, c, rng) for c in sorted(present, key=view.doubtful)]
@@ -192,10 +201,11 @@ def _query(view: View, question: Question, rng: Random | None) -> list[Sentence]
         if view.state_of_any(codes) == NOT_ASSESSED:
             return [framed(ANSWERS["not assessed"][1], shown, () if group or len(shown) > 1 else _ids(question.codes), None)]
         name = carried(view, codes)
-        if name is not None:
-            return [measured_sentence(view, name, rng)]
+        if name is not None or by_value:
+            return [measured_sentence(view, one, rng) for one in ([name] if name is not None else by_value)]
         absent = [c for c in codes if view.state(c) == ABSENT]
-        return [framed(_pick("none", rng), shown, _ids(absent) if len(absent) <= 15 else (), None, "or")]
+        key = "no" if yes_or_no(question) else "none"
+        return [framed(_pick(key, rng), shown, _ids(absent) if len(absent) <= 15 else (), None, "or")]
     if opened and (rng is None or not made or rng.random() < 0.6):
         shown = opened[:4]
         if made:
@@ -243,7 +253,10 @@ def _normal(view: View, question: Question, rng: Random | None) -> list[Sentence
     lead = {None: "", False: "Yes, " if bare == "yes" else "No, ", True: "No, " if bare == "yes" else "Yes, "}[abnormal]
     if bare == "yes":
         pressing = [f.code for f in view.evidence.pressing()][:3]
-        beside = ordered or pressing or not view.rhythm_stated
+        measured = uncarried(view.evidence)
+        if measured and abnormal:  # "no" would deny what was measured
+            lead = ""
+        beside = ordered or pressing or not view.rhythm_stated or measured
         adverb = "otherwise " if beside else "probably " if view.doubtful("NORM") else ""
         made = [sentence(_pick("normal", rng).replace("{l}", lead).replace("{a}", adverb), claims)]
         if ordered:
@@ -313,10 +326,10 @@ def _certainty(view: View, question: Question, rng: Random | None) -> list[Sente
     # Of a group of many ("the rhythm") what is stated comes first, then what is open.
     order = (PRESENT, UNDETERMINED)
     asked = sorted(question.codes, key=lambda c: order.index(view.state(c)) if view.state(c) in order else len(order))
-    for code in asked[:3] or view.present[:2]:
+    for code in asked[:3] or ranked(view, question)[:2]:
         state = view.state(code)
         name = carried(view, [code])
-        if name is not None and state == ABSENT:
+        if name is not None:
             made.append(measured_sentence(view, name, rng))
             continue
         frame = ANSWERS["not assessed"][0] if state == NOT_ASSESSED else _pick("certainty", rng).replace("{s}", tails[state])

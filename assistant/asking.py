@@ -7,6 +7,8 @@ import re
 __all__ = [
     "ABOUT_ECG",
     "ABOUT_PERSON",
+    "AGE",
+    "ALL_INTERVALS",
     "ALL_LEADS",
     "ALL_MEASURES",
     "ASKING",
@@ -16,6 +18,7 @@ __all__ = [
     "COMPARE",
     "COMPARE_TWO",
     "DEFINE",
+    "EITHER",
     "EXPLAIN",
     "JUDGED",
     "JUDGED_CODES",
@@ -26,6 +29,8 @@ __all__ = [
     "NORMAL",
     "QUALITY",
     "QUERY",
+    "RHYTHM_TOO",
+    "SIDES",
     "SIGNAL",
     "SUMMARY",
     "SURELY_ECG",
@@ -61,9 +66,10 @@ COMPARE = re.compile(
 )
 COMPARE_TWO = re.compile(
     r"\bstill\b|\bagain\b|\bgot(?:ten)?\b|\bbecome\b|\bworse\b|\bbetter\b|\blonger\b|\bshorter\b|\bfaster\b|\bslower\b"
+    r"|\b(?:higher|lower)\b(?! (?:degree|grade))|\b(?:wider|narrower|deeper)\b|\bmore .*\bnow\b"
     r"|\bincreased?\b|\bdecreased?\b|\bgone\b"
     r"|\bdisappeared\b|\bappeared\b|\bnew\b|\bunchanged\b|\bsame\b|\bstable\b|\bpersist\w*|\bprogress\w*|\bbefore\b"
-    r"|\bchanges?\b|\bimprov\w+|\bshorten\w*|\blengthen\w*|\bwiden\w*|\bslowed\b|\bdid\b"
+    r"|\bchanges?\b|\bimprov\w+|\bnormali[sz]\w+|\bshorten\w*|\blengthen\w*|\bwiden\w*|\bslowed\b|\bdid\b"
 )
 DEFINE = re.compile(
     r"\bwhat (?:exactly |actually )?(?:is|are) (?:exactly |actually )?an? \w+|\bwhat (?:do|does) .+ (?:mean|stand for"
@@ -143,15 +149,59 @@ WAVE_SIZE = re.compile(
 NARROW_OR_BROAD = re.compile(
     r"\b(narrow|broad|wide)(?: qrs)?(?: complex)?(?: tachy\w*)? or (?:an? )?(?!\1)(?:narrow|broad|wide)\b.*\btachy"
 )
-#: Whole clauses that ask whether the ECG is urgent, of nothing else; "is it urgent to operate" is about treatment.
+_NOUN = r"(?:ecgs?|ekgs?|tracings?|traces?|recordings?|strips?|curves?|readings?|findings?|results?|abnormalit(?:y|ies)|changes?)"
+_IT = rf"(?:it|(?:this|that|these|those)(?: {_NOUN})?|(?:the|my|his|her) {_NOUN})"
+_HERE = rf"(?: (?:here|at all|present|(?:on|in|about|with) (?:(?:this|the|my|his|her|that) )?(?:{_NOUN}|it|this|here)))?"
+_ANYTHING = rf"(?:(?:any|some|no)thing(?: else)?|any of (?:this|it|(?:these|the) {_NOUN}|these))"
+_WHEN = (
+    r"(?: (?:now|today|tonight|urgently|quickly|immediately|at once|right (?:away|now)|straight away|soon|first"
+    r"|as soon as possible|asap|without delay|by \w+|(?:this )?(?:morning|afternoon|evening)))"
+)
+_SO = r"(?:(?:\w+ly|very|so|quite|even|still) )?"
+_PRESSING = r"(?:urgent|pressing|critical|time (?:critical|sensitive)|an? (?:\w+ )?emergency|emergent|alarming)"
+_DANGER = r"(?:dangerous|life threatening|threatening|serious)"
+_LOOK = r"(?:see|seen|look at|looked at|review|reviewed|read|check|checked|act on|acted on|act upon|acted upon)"
+_MUST = r"(?:must|should|has to|have to|needs to|need to)"
+_NEEDS = (
+    r"(?:needs?|requires?|calls? for|warrants?|demands?|deserves?) (?:an? )?(?:"
+    r"(?:\w+ )?(?:urgent|immediate|prompt|quick|rapid|emergency) (?:\w+ )?(?:attention|review|look|reading|assessment|action)"
+    rf"|(?:attention|review|action){_WHEN}"
+    rf"|(?:\w+ )?(?:doctor|clinician|physician|cardiologist)(?: to {_LOOK} (?:it|this|that))?{_WHEN}|to be {_LOOK}{_WHEN})"
+)
+_WAIT = r"wait(?: (?:until|till|for) .+| a (?:day|while|week|bit)| over night| (?:any )?longer)?"
+_OPENS = (
+    r"(?:(?:is|are) there|(?:does|do) (?:it|this|(?:this|the|my|his|her) \w+) (?:\w+ )?(?:show|have|contain)"
+    r"|(?:do|can|did) you see|have you (?:found|seen)) "
+)
+#: Whole clauses that ask whether the ECG is urgent or what it shows dangerous, of nothing else: "is it urgent to operate" is
+#: about treatment, "how soon should he be seen?" about the patient, "is AF dangerous?" about an illness.
 URGENT = re.compile(
-    r"(?:and |so |but |ok )*(?:(?:is|are) (?:this|it|that|these|the)(?: ecg| tracing| trace| recording| strip)? (?:\w+ )?urgent"
-    r"|(?:does|should|must|would) (?:anyone|anybody|someone|somebody)(?: need to| have to)? (?:see|look at|review|read|check)"
-    r" (?:this|it|that)(?: ecg| tracing)?(?: now| today| urgently| right away| soon)?"
-    r"|(?:does|must) (?:this|it)(?: ecg| tracing)?(?: need to)? be (?:seen|looked at|reviewed|read)"
-    r"(?: now| today| urgently| right away| soon| by \w+)?"
-    r"|who (?:should|must|needs to|has to) (?:see|look at|review|read|check) (?:this|it|that)(?: ecg| tracing)?"
-    r"(?: now| today| urgently| first)?)"
+    rf"(?:and |so |but |ok |then )*(?:how urgent (?:is|are) {_IT}|how {_DANGER} (?:is|are) (?:this|the|my|his|her|these) {_NOUN}"
+    rf"|(?:is|are|was|were|could|would|might) (?:{_IT}|{_ANYTHING}){_HERE}(?: be)? {_SO}{_PRESSING}{_HERE}"
+    rf"|(?:is|are|could|would|might) (?:(?:this|the|my|his|her|these) {_NOUN}|{_ANYTHING}){_HERE}(?: be)?"
+    rf" {_SO}{_DANGER}{_HERE}"
+    rf"|(?:{_OPENS})?(?:{_ANYTHING}){_HERE} (?:(?:that|which) (?:is|looks|could be|may be|might be) )?{_SO}"
+    rf"(?:{_PRESSING}|{_DANGER}){_HERE}"
+    rf"|(?:{_OPENS}|any |an? )+{_SO}(?:{_PRESSING}|{_DANGER}|acute|immediate) (?:\w+ )??"
+    rf"(?:{_NOUN}|signs?|rhythms?|arrhythmias?|rhythm disturbances?|problems?|danger|threat){_HERE}"
+    rf"|(?:{_OPENS})?(?:any |an? )?(?:immediate )?(?:dangers?|emergency|emergencies|threats?){_HERE}"
+    rf"|(?:{_OPENS})?(?:{_ANYTHING}|an? {_NOUN}|any {_NOUN}){_HERE} (?:that |which )?"
+    rf"(?:can not {_WAIT}|{_NEEDS}|{_MUST} be {_LOOK}{_WHEN}|(?:i|we|you|anyone|someone|somebody) {_MUST} {_LOOK}{_WHEN})"
+    rf"|(?:what|which)(?: of)?(?: the| these)?(?: {_NOUN})? (?:is|are|looks?) {_SO}(?:{_PRESSING}|{_DANGER}){_HERE}"
+    rf"|(?:can|could|may) {_IT} {_WAIT}|(?:does|do|would) (?:{_IT}|{_ANYTHING}){_HERE} (?:really )?{_NEEDS}"
+    rf"|(?:does|do|should|must|would) (?:anyone|anybody|someone|somebody)(?: need to| have to)? {_LOOK} {_IT}{_WHEN}?"
+    rf"|(?:does|must|should) {_IT}(?: need to| have to)? be {_LOOK}{_WHEN}?|who {_MUST} {_LOOK} {_IT}{_WHEN}?)(?: then)?"
+)
+#: Between two findings of which one is asked for: "AF or flutter", "AF and not flutter".
+EITHER = re.compile(r"\bor\b|\b(?:and|but) not\b")
+#: Sides of the heart in plain words: asked for with "or", they ask where an infarction is.
+SIDES = re.compile(r"\b(?:front|back|side|bottom|underside|top)\b.*\bor\b.*\b(?:front|back|side|bottom|underside|top)\b")
+_OLD = r"(?:old|older|new|newer|recent|fresh|acute|chronic|healed|past|subacute)"
+#: How old an infarction is: no pattern tells that, so that a plain "yes" to it would mislead.
+AGE = re.compile(
+    r"\bhow (?:old|recent|fresh|new|long ago|long has)\b|\bsince when\b|\b(?:age|date) of\b|^(?:and )?when (?:did|was)\b"
+    rf"|\b{_OLD}(?: \w+){{0,2}}? or (?:an? |is it )?(?:\w+ )?{_OLD}\b"
+    rf"|\b(?:is|was|are) (?:the|this|that|his|her|my) (?:\w+ )?(?:infarct\w*|mi|heart attack|scar) (?:\w+ )?{_OLD}$"
 )
 #: "What was not assessed?", "which findings stay open?"
 LEFT_OPEN = re.compile(
@@ -172,11 +222,11 @@ EXPLAIN = re.compile(
     r"|this|that|your|it|why|how)\b|\b(?:made|make|makes|led|leads) you\b|\bhow so\b|\bwhat do you base\b"
 )
 NORMAL = re.compile(
-    r"\b(?:ab)?normal\b|\bnormality\b|\bunremarkable\b|\b(?:is|are|look|looks|looking|it|this|ecg|all"
+    r"\b(?:ab)?normal\b|\bnormality\b|\bnormali[sz]\w+|\bunremarkable\b|\b(?:is|are|look|looks|looking|it|this|ecg|all"
     r"|everything) (?:\w+ )?(?:ok|okay|fine|good|healthy|clean|alright|all right)(?=$| (?:with|here|on|in|overall|then|or"
     r"|to you)\b)|\bwnl\b|\bwithin (?:normal )?limits\b"
     r"|\bpatholog(?:y|ical|ic)\b|\b(?:any|some)thing (?:abnormal|wrong|unusual|pathological|off|suspicious|concerning"
-    r"|worrying|to worry|of concern|not right)\b|\b(?:should i|do i need to|need to) (?:be )?worr(?:y|ied)\b"
+    r"|worrying|to worry|of concern|not right)\b|\b(?:should i|do i need to|need to) (?:be )?(?:worr(?:y|ied)|alarmed)\b"
     r"|\babnormalit(?:y|ies)\b|\bproblems?\b|^(?:all good|nad)$|\bhealthy\b|\banything (?:\w+ ){0,5}(?:concern\w*"
     r"|urgent|critical|serious|alarming"
     r"|worr\w*)|\b(?:anything|something) (?:\w+ ){0,2}(?:off|odd|strange|weird|funny|not right)\b"
@@ -210,6 +260,7 @@ SUMMARY = re.compile(
     r"|\bgo through\b|\bin short\b|^read$|\b(?:quick|fast|short|brief) (?:read|look)\b|\bread it\b|\bwhat can you (?:tell"
     r"|say)\b"
 )
+ALL_INTERVALS = re.compile(r"^(?:all |the |and )*intervals\b|\b(?:and|all|with) (?:all |the )*intervals\b")
 ALL_MEASURES = re.compile(
     r"\bintervals\b|\bmeasurements?\b|\bnumeric (?:features?|values?)\b|\ball (?:the )?(?:numbers|values|times)\b|\bnumbers\b"
 )
@@ -222,13 +273,21 @@ ABOUT_ECG = re.compile(
 SURELY_ECG = re.compile(
     r"\b(?:ecgs?|traces?|tracings?|recordings?|strips?|findings?|abnormal\w*|report|summar\w+|interpret\w*|normal)\b"
 )
+#: The rhythm is asked for beside its rate, and not as what has it: "what is the rhythm and the rate?".
+RHYTHM_TOO = re.compile(
+    r"\brhythm (?:and|with|plus)\b|\b(?:and|plus) (?:\w+ )?rhythm\b"
+    r"|\b(?:what|which) (?:is the |kind of |type of )?(?:\w+ )?rhythm\b"
+)
 ABOUT_PERSON = re.compile(r"\b(?:he|she|him|her|his|patients?|pt|man|woman|lady|gentleman|they)\b")
 JUDGED = {
-    "regular": "rr_irregularity", "irregular": "rr_irregularity",
-    "regularly": "rr_irregularity", "irregularly": "rr_irregularity",
+    **dict.fromkeys(
+        ("regular", "irregular", "regularly", "irregularly", "evenly", "uneven", "unevenly", "erratic", "erratically", "chaotic",
+         "steady", "steadily", "equidistant"),
+        "rr_irregularity",
+    ),
     "broad": "qrs_ms", "wide": "qrs_ms", "narrow": "qrs_ms", "lad": "axis_deg", "rad": "axis_deg",
     "deviated": "axis_deg", "deviation": "axis_deg",
-    "rate": "rate_bpm", "fast": "rate_bpm", "slow": "rate_bpm", "pulse": "rate_bpm",
+    **dict.fromkeys(("rate", "fast", "slow", "pulse", "faster", "slower"), "rate_bpm"),
 }  # fmt: skip
 JUDGED_CODES = {
     "conduction": "conduction disturbance",

@@ -22,23 +22,33 @@ from assistant.answer import (
     open_lines,
     preceded,
     signal_lines,
-    value_line,
     weigh,
 )  # fmt: skip
+from assistant.answers import answer
+from assistant.bare import meant, ranked
 from assistant.beside import (
+    abnormal_lines,
+    basis_lines,
     beat_lines,
+    carrier_lines,
     change_lines,
+    denial_lines,
     likely_lines,
     masked_lines,
+    measure_line,
     range_lines,
+    sign_lines,
     st_lines,
     unassessed,
     urgent_lines,
     why_open,
 )  # fmt: skip
+from assistant.compose import uncarried
 from assistant.decide import Critical, Decision, Reason, critical_remarks, heard, referral_reasons, states, unread
 from assistant.evidence import Conflict, Evidence
+from assistant.filling import fill
 from assistant.intents import Question
+from assistant.phrasing import View
 from assistant.report import Draft, Line, Referral, Report, who_should_look
 from assistant.risk import Thresholds
 from assistant.scope import reason_for
@@ -292,6 +302,7 @@ class Assistant:
         if not question.strip():
             raise QueryError("The question is empty; ask about this recording.")
         asked = self._understood(question, previous, len(readings))
+        asked = meant(asked, View.of(readings[-1].evidence))
         # Without "earlier" or "compare" in it, a question about two recordings is about the later one.
         about = tuple(readings) if asked.intent == "compare" else tuple(readings[-1:])
         reasons = tuple(dict.fromkeys(reason for reading in about for reason in reading.reasons))
@@ -306,21 +317,24 @@ class Assistant:
         if not fixed and bare.open and (asked.intent == "compare" or CANNOT in bare.values and asked.intent == "measurement"):
             fixed = (Line(bare.open, bare.ids),)
         fixed = fixed or more_lines(asked, first, second) or urgent_lines(asked, first) or range_lines(asked, first)
+        fixed = fixed or basis_lines(asked, first) or denial_lines(asked, first) or _plain_lines(asked, first)
         tokens = [reading.tokens for reading in about]
         written = Written(fixed, 0, 0) if fixed else write_answer(self.language, asked, first, tokens, second)
-        lines = written.lines
+        lines = written.lines if fixed or asked.intent != "measurement" else _each_value_once(asked, first, written.lines)
+        lines = (*lines, *abnormal_lines(asked, last, lines))
         left_out = unassessed(asked, first)
         told = [line for line in lines if "not assessed" in line.text.lower()]
         if left_out is not None and not any(
             line.text.startswith("Not assessed") or set(left_out.evidence) <= set(line.evidence) for line in told
         ):
             lines = (*lines, left_out)
-        beside = tuple(value_line(last, name) for name in asked.beside)
+        values = (*(measure_line(last, name) for name in asked.beside), *carrier_lines(asked, last))
+        beside = _untold(values, lines)
         beside += (*beat_lines(asked, last), *likely_lines(asked, last), *why_open(asked, last))
         if second is not None:  # a comparison: what was measured goes with what was found, and before the two values
             changes = change_lines(first, second, asked)
             lines = (*changes, *lines) if asked.measurements else (*lines, *changes)
-        more = (*beside, *masked_lines(asked, last), *st_lines(asked, last), *_leads_read(asked, last))
+        more = (*beside, *masked_lines(asked, last), *sign_lines(asked, last), *st_lines(asked, last), *_leads_read(asked, last))
         lines = (*_critical_first(asked, remarks), *lines, *more)
         if asked.reason:
             lines = (*lines, Line(asked.reason))
@@ -343,14 +357,44 @@ class Assistant:
 
 def _critical_first(asked: Question, remarks: Sequence[Critical]) -> tuple[Line, ...]:
     """Critical remarks go before an answer on the whole recording, or on infarction and ST-T (DESIGN, rule 9)."""
-    touching = _ISCHAEMIC.intersection(asked.codes) and asked.intent in ("verify", "choose", "explain", "certainty")
-    if asked.intent not in ("summary", "normal") and not touching:
+    touching = _ISCHAEMIC.intersection(asked.codes) and asked.intent in ("verify", "choose", "query", "explain", "certainty")
+    whole = asked.intent in ("summary", "normal") or asked.intent == "query" and not asked.codes
+    if not whole and not touching:
         return ()
     return _critical_lines(remarks)
 
 
 def _critical_lines(remarks: Sequence[Critical]) -> tuple[Line, ...]:
     return tuple(Line(f"Critical: {item.text}", item.evidence) for item in remarks)
+
+
+def _plain_lines(asked: Question, evidence: Evidence) -> tuple[Line, ...]:
+    """The renderer's answer where freely worded text would mislead: what the reading is most or least sure of, whose order
+    counts, and normality beside a measurement beyond its limits, which is no more than "otherwise normal"."""
+    if not ranked(View.of(evidence), asked) and not (asked.intent == "normal" and uncarried(evidence)):
+        return ()
+    return tuple(Line(fill(made.text, evidence), made.claims) for made in answer(evidence, asked, None))
+
+
+def _each_value_once(asked: Question, evidence: Evidence, lines: Sequence[Line]) -> tuple[Line, ...]:
+    """The lines that answer for measured values, without those that only repeat a value, and with each that they leave out."""
+    kept: list[Line] = []
+    for line in lines:
+        values = all(i.startswith("M:") for i in line.evidence)
+        if not line.evidence or not values or _untold((line,), kept):
+            kept.append(line)
+    return (*kept, *_untold([measure_line(evidence, name) for name in asked.measurements], kept))
+
+
+def _untold(lines: Sequence[Line], before: Sequence[Line]) -> tuple[Line, ...]:
+    """Those of the lines that rest on something no line before them rests on."""
+    told = {i for line in before for i in line.evidence}
+    out: list[Line] = []
+    for line in lines:
+        if not told.issuperset(line.evidence):
+            out.append(line)
+            told.update(line.evidence)
+    return tuple(out)
 
 
 def _one_or_two(ecgs: ECG | str | Path | Sequence[ECG | str | Path]) -> list[ECG | str | Path]:

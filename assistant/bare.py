@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Evidence
 from assistant.intents import Question
@@ -20,15 +21,22 @@ from encoders.vocabulary import CODES
 __all__ = [
     "agrees",
     "asked_group",
+    "asked_values",
     "asked_word",
     "asks_abnormal",
     "case_counts",
     "carried",
     "counted",
+    "denied",
+    "masking_signs",
+    "meant",
     "normality",
     "query_codes",
+    "ranked",
+    "signs_beside",
     "turned",
     "values",
+    "yes_or_no",
 ]
 
 #: Judging words that a person may use for one another, by the word the measurement got.
@@ -59,6 +67,16 @@ _ABNORMAL = frozenset(
 #: How bad rather than whether: neither "yes" nor "no" to normality answers these.
 _GRADED = frozenset(("critical", "urgent", "serious", "dangerous", "alarming", "emergency", "attention", "first"))
 _YES_OR_NO = re.compile(r"\W*(?:(?:and|but|so|or|please|hi|ok)\W+)*(?:is|are|was|were|does|do|did|has|have|any|no)\b")
+_LEAST_SURE = re.compile(r"\b(?:least|lowest|weakest|most (?:un\w+|doubt\w+|question\w+))\b")
+_SURENESS = re.compile(
+    r"\b(?:least|most|best|lowest|highest|weakest|strongest)\b.*"
+    r"\b(?:(?:un)?(?:sure|certain\w*)|confiden\w+|convinc\w+|doubt\w*|questionable)\b"
+)
+#: Sinus rhythms that have a statement of their own beside plain sinus rhythm.
+_SINUS = ("STACH", "SBRAD", "SARRH")
+_ISCHAEMIC = frozenset((*GROUPS["myocardial infarction"], *GROUPS["ischaemia"], *GROUPS["subendocardial injury"]))
+#: What can be the sign of an ischaemia or an infarction that no pattern of it states.
+_SIGNS = (*GROUPS["subendocardial injury"], "STD_", "STE_")
 _GROUP_OF = {frozenset(codes): name for name, codes in reversed(GROUPS.items())}
 
 
@@ -121,10 +139,68 @@ def carried(view: View, codes: Sequence[str]) -> str | None:
     return None
 
 
+def asked_values(view: View, question: Question) -> tuple[str, ...]:
+    """The measurements that an explanation or a degree of certainty is asked of ("is the QTc prolonged?" - "how sure?").
+
+    Also the one that carries the statement asked for. Empty where the question is about statements.
+    """
+    if question.intent not in ("explain", "certainty"):
+        return ()
+    if question.measurements and set(question.codes) <= {"LNGQT", "LPR"}:
+        return question.measurements
+    name = carried(view, question.codes) if question.codes else None
+    return () if name is None else (name,)
+
+
+def meant(question: Question, view: View) -> Question:
+    """The question with the sinus rhythm that is stated, where plain "sinus rhythm" is asked for.
+
+    Sinus tachycardia is a sinus rhythm: without this, sinus rhythm would be denied beside it.
+    """
+    stated = tuple(code for code in _SINUS if view.state(code) == PRESENT)
+    asked = question.intent in ("verify", "choose", "certainty", "explain") and "SR" in question.codes
+    if not asked or not stated or view.state("SR") == PRESENT or not set(_SINUS).isdisjoint(question.codes):
+        return question
+    codes = (code for named in question.codes for code in (stated if named == "SR" else (named,)))
+    return replace(question, codes=tuple(codes))
+
+
+def ranked(view: View, question: Question) -> tuple[str, ...]:
+    """What is stated, the surest first, or the least sure where that is asked for; of a question on how sure the reading is
+    that names nothing. Empty for any other."""
+    named = question.codes or question.measurements
+    text = question.text.lower()
+    if named or not (question.intent == "certainty" or question.intent == "query" and _SURENESS.search(text)):
+        return ()
+    least = _LEAST_SURE.search(text) is not None
+    return tuple(sorted(view.present, key=lambda code: view.by_code[code].probability * (1 if least else -1)))
+
+
+def denied(view: View, codes: Sequence[str]) -> bool:
+    """Whether these are statements on infarction or ischaemia of which none is stated or open."""
+    on_it = not _ISCHAEMIC.isdisjoint(codes) and set(codes) <= _ISCHAEMIC.union(_SIGNS)
+    return on_it and view.state_of_any(codes) == ABSENT
+
+
+def signs_beside(view: View, codes: Sequence[str]) -> tuple[str, ...]:
+    """Stated or open statements that can be signs of the infarction or ischaemia that ``codes`` deny."""
+    return tuple(c for c in _SIGNS if c not in codes and view.state(c) in (PRESENT, UNDETERMINED)) if denied(view, codes) else ()
+
+
+def masking_signs(view: View, codes: Sequence[str]) -> tuple[str, ...]:
+    """Those beside which ischaemia is neither there nor ruled out."""
+    return signs_beside(view, codes) if set(codes) <= set(GROUPS["ischaemia"]) else ()
+
+
+def yes_or_no(question: Question) -> bool:
+    """Whether a question can be answered by yes or no: "is there ...?", as against "which ...?"."""
+    return _YES_OR_NO.match(question.text.lower()) is not None
+
+
 def counted(evidence: Evidence, question: Question) -> bool | None:
     """Whether any was counted, where a yes or no is asked of a count ("are there pauses?"); None else."""
     name = question.measurements[0] if len(question.measurements) == 1 else ""
-    if not name.endswith("_n") or not _YES_OR_NO.match(question.text.lower()):
+    if not name.endswith("_n") or not yes_or_no(question):
         return None
     value = evidence.measurements.value(name)
     return None if value is None else value > 0
@@ -161,7 +237,7 @@ def values(evidence: Evidence, question: Question, second: Evidence | None = Non
         if named or question.intent == "summary":
             return [name_of(c, None) for c in named]
         state = view.state_of_any(codes)
-        return ["none" if state == ABSENT else plain[state]]
+        return ["none" if state == ABSENT and not (question.intent == "query" and yes_or_no(question)) else plain[state]]
     if question.intent == "measurement":
         asked = asked_word(question)
         if (some := counted(evidence, question)) is not None:

@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from assistant.answer import asked_codes, value_line
-from assistant.bare import asked_group
-from assistant.decide import capital
-from assistant.evidence import NOT_ASSESSED, PRESENT, UNDETERMINED, Evidence
+from assistant.answer import LEAST_RELIABLE, asked_codes, value_line
+from assistant.bare import asked_group, asked_values, denied, masking_signs, normality, ranked, signs_beside, turned
+from assistant.compose import uncarried
+from assistant.decide import capital, critical_by_rule
+from assistant.evidence import ABSENT, NOT_ASSESSED, PRESENT, UNDETERMINED, Evidence
+from assistant.filling import fill
+from assistant.frames import ANSWERS
 from assistant.intents import Question
-from assistant.lexicon import GROUPS
-from assistant.phrasing import measurement_name, titled
+from assistant.lexicon import GROUPS, find_phrases
+from assistant.phrasing import (
+    CARRIERS,
+    View,
+    framed,
+    item,
+    joined,
+    measured_sentence,
+    measurement_name,
+    name_of,
+    titled,
+)
 from assistant.report import Line
+from assistant.scope import INTENDED_USE
 from assistant.serial import compare_evidence
 from encoders.compare import ValueChange
+from encoders.measurements import MEASUREMENT_NAMES, Measurement
 from encoders.quality import PLACEMENT_FLAGS
 from encoders.vocabulary import codes_in, statement
 
 __all__ = [
-    "beat_lines", "change_lines", "likely_lines", "masked_lines", "range_lines", "st_lines", "unassessed", "urgent_lines",
-    "why_open",
+    "abnormal_lines", "basis_lines", "beat_lines", "carrier_lines", "change_lines", "denial_lines", "likely_lines",
+    "masked_lines", "measure_line", "range_lines", "sign_lines", "st_lines", "unassessed", "urgent_lines", "why_open",
 ]  # fmt: skip
 
 _INFARCTION = frozenset(codes_in("MI"))
@@ -67,12 +83,130 @@ def st_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
     if len(levels) < _ST_LEADS or any(j.criterion_id.startswith(("st_elevation", "secondary_st")) for j in found):
         return ()
     levels.pop("st_j_mv_aVR", None)  # no limit holds for aVR
+    levels = {name: m for name, m in levels.items() if not _gone_after_j(evidence, m)}
+    if not levels:
+        return ()
     top = max(levels.values(), key=lambda m: m.value or 0.0)
     text = (
         f"By measurement no two contiguous leads meet the limits of ST elevation; the J point lies highest in "
         f"{top.name.removeprefix('st_j_mv_')}, at {top.text()}. That does not rule out an acute infarction."
     )
     return (Line(text, (f"M:{top.name}",)),)
+
+
+def _gone_after_j(evidence: Evidence, level: Measurement) -> bool:
+    """Whether an elevation at J is gone 60 ms later: then J was set on the QRS, and the rules do not count it either."""
+    from encoders.criteria import criterion
+
+    lead = level.name.removeprefix(_ST)
+    limit = criterion("st_elevation_v23_f" if lead in ("V2", "V3") else "st_elevation").low or 0.0
+    later = evidence.measurements.lead(lead).st_j60_mv
+    return later is not None and (level.value or 0.0) >= limit > later
+
+
+def denial_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
+    """The answer where infarction or ischaemia is asked for and no pattern of it is stated; empty where one is, or is open.
+
+    Never a bare "no": the statements tell patterns, and an acute infarction is not ruled out by their absence (DESIGN, rule 8).
+    """
+    view, codes = View.of(evidence), question.codes
+    if question.intent not in ("verify", "choose", "query") or not denied(view, codes) or not evidence.quality.usable:
+        return ()
+    absent = [c for c in codes if view.state(c) == ABSENT]
+    lead = "Cannot be judged: no" if masking_signs(view, codes) else "No"
+    text = f"{lead} pattern of {joined(_called(absent), None, 'or')} is stated."
+    return (Line(text, tuple(f"F:{c}" for c in absent)),)
+
+
+def sign_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
+    """Behind an answer that denies infarction or ischaemia: what is stated or open beside it that can be the sign of either, and
+    that an acute infarction is not ruled out. Empty for any other."""
+    view = View.of(evidence)
+    asked = question.intent in ("verify", "choose", "query", "explain", "certainty")
+    if not asked or not denied(view, question.codes) or not evidence.quality.usable:
+        return ()
+    lines = []
+    for state, frame in ((PRESENT, "{x} {be} present"), (UNDETERMINED, "{x} cannot be excluded")):
+        found = [c for c in signs_beside(view, question.codes) if view.state(c) == state]
+        if found:
+            made = framed(f"{frame} and can come from ischaemia or infarction.", _called(found), (), None)
+            lines.append(Line(made.text, tuple(f"F:{c}" for c in found)))
+    return tuple(lines) if INTENDED_USE in question.reason else (*lines, Line(INTENDED_USE))
+
+
+def _called(codes: Sequence[str]) -> list[str]:
+    """Names of statements on ischaemia and infarction, a whole family by its own name."""
+    families = [GROUPS[name] for name in ("myocardial infarction", "ischaemia", "subendocardial injury")]
+    parts = [[c for c in codes if c in family] for family in families]
+    parts.append([c for c in codes if not any(c in family for family in families)])
+    names: list[str] = []
+    for part in parts:
+        group = asked_group(part)
+        names += [group] if group else [name_of(c, None) for c in part]
+    return names
+
+
+def measure_line(evidence: Evidence, name: str) -> Line:
+    """One measured value with its judgement, where a limit applies: "QRS duration 127 ms, wide."."""
+    if name not in MEASUREMENT_NAMES or evidence.measurements.value(name) is None:
+        return value_line(evidence, name)
+    made = measured_sentence(View.of(evidence), name, None)
+    return Line(fill(made.text, evidence), made.claims)
+
+
+def basis_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
+    """Value, limit with its source and reliability of a measurement, where it is asked why or how sure; empty otherwise."""
+    from encoders.criteria import criterion, judge
+
+    judged = {j.measurement: j for j in judge(evidence.measurements, evidence.age_years, evidence.sex)}
+    lines: list[Line] = []
+    for name in asked_values(View.of(evidence), question):
+        found, ids = evidence.measurements[name], (f"M:{name}",)
+        lines.append(measure_line(evidence, name))
+        if found.value is None:
+            continue
+        rule = judged.get(name)
+        if rule is None:
+            lines.append(Line("No limit was applied to it.", ids))
+        else:
+            text = rule.text if rule.word == "withheld" else criterion(rule.criterion_id).text
+            lines.append(Line(f"{capital(text)} ({rule.citation})", ids))
+        beats = f" on {found.beats} beats" if found.beats else ""
+        leads = f" in {', '.join(found.leads) if len(found.leads) < _ST_LEADS else 'all leads'}" if found.leads else ""
+        doubt = "; too uncertain to be relied on" if found.reliability < LEAST_RELIABLE else ""
+        note = f" {capital(found.note)}." if found.note else ""
+        lines.append(Line(f"Measured{beats}{leads}, with a reliability of {found.reliability:.2f} of 1{doubt}.{note}", ids))
+    return tuple(lines)
+
+
+def carrier_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
+    """The measurement behind statements that cannot be judged: the PR interval where AV block is open. Empty where several or
+    none stand behind them."""
+    view = View.of(evidence)
+    if question.intent not in ("verify", "choose", "query") or view.state_of_any(question.codes) != UNDETERMINED:
+        return ()
+    names = {CARRIERS[code] for code in question.codes if code in CARRIERS}
+    known = [name for name in names if evidence.measurements.value(name) is not None]
+    return (measure_line(evidence, known[0]),) if len(names) == 1 and known and evidence.quality.usable else ()
+
+
+def abnormal_lines(question: Question, evidence: Evidence, said: Sequence[Line]) -> tuple[Line, ...]:
+    """What is abnormal, behind an answer that the ECG is not normal or on all that is abnormal, where ``said`` leaves it out:
+    stated findings by name, and measurements beyond their limits."""
+    whole = question.intent == "query" and not question.codes and not ranked(View.of(evidence), question)
+    if question.intent != "normal" and not whole or not evidence.quality.usable:
+        return ()
+    view = View.of(evidence)
+    named = {code for line in said for m in find_phrases(line.text, ("statement", "group")) for code in m.phrase.codes}
+    missing = [f.code for f in evidence.in_state(PRESENT) if f.code not in (*named, "NORM", "SR")]
+    lines = []
+    if missing and (whole or normality(view) == "no"):
+        names = [item(view, code, None) for code in sorted(missing, key=view.doubtful)]
+        made = framed(ANSWERS["present"][0], names, tuple(f"F:{code}" for code in missing), None)
+        lines.append(Line(made.text, made.claims))
+    told = {i for line in said for i in line.evidence}
+    beyond = (one for one in uncarried(evidence) if not told.issuperset(one.claims))
+    return (*lines, *(Line(fill(one.text, evidence), one.claims) for one in beyond))
 
 
 def range_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
@@ -181,22 +315,31 @@ def unassessed(question: Question, evidence: Evidence) -> Line | None:
 
 
 def urgent_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
-    """Where anything urgent is asked for, none is stated and some cannot be excluded: which, the likeliest first."""
+    """Where anything urgent is asked for and none is stated: whether a measurement is critical, and which findings cannot be
+    excluded, the likeliest first."""
     if question.intent not in ("verify", "query") or asked_group(question.codes) != "urgent finding":
         return ()
+    measured = tuple(i for one in critical_by_rule(evidence) if one.state == PRESENT for i in one.evidence)
     opened = [f for f in evidence.in_state(UNDETERMINED) if f.code in question.codes]
-    if not opened or any(f.code in question.codes for f in evidence.in_state(PRESENT)):
+    if not opened and not measured or any(f.code in question.codes for f in evidence.in_state(PRESENT)):
         return ()
+    lead = "Yes: a" if question.intent == "verify" and not turned(question) else "A"
+    lines = [Line(f"{lead} measurement is critical.", measured)] if measured else []
+    if not opened:
+        return tuple(lines)
     pressing = [f for f in evidence.pressing() if f.code in question.codes]
     shown = sorted(pressing or opened, key=lambda f: -f.probability)[:3]
     more = " and others" if len(pressing or opened) > len(shown) else ""
     names = ", ".join(statement(f.code).name for f in shown)
-    return (Line(f"No urgent finding is stated, but these cannot be excluded: {names}{more}.", tuple(f.id for f in shown)),)
+    start = "Besides, these" if measured else "No urgent finding is stated, but these"
+    return (*lines, Line(f"{start} cannot be excluded: {names}{more}.", tuple(f.id for f in shown)))
 
 
 def why_open(question: Question, evidence: Evidence) -> tuple[Line, ...]:
     """Why up to three findings that an explanation is asked for are not stated: "why?" after "left bundle branch block?"."""
-    if question.intent != "explain" or not question.codes or any(f.code in question.codes for f in evidence.in_state(PRESENT)):
+    if question.intent != "explain" or asked_values(View.of(evidence), question):
+        return ()
+    if not question.codes or any(f.code in question.codes for f in evidence.in_state(PRESENT)):
         return ()
     found = [f for f in evidence.findings if f.code in question.codes and f.reason][:3]
     return tuple(Line(f"{capital(statement(f.code).name)}: {f.reason}.", (f.id,)) for f in found)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from assistant.asking import JUDGED, JUDGED_CODES
 from assistant.lexicon import GROUPS, Match, longest_match
 from assistant.lexicon import words as lexicon_words
-from assistant.plain_words import KNOWN
+from assistant.plain_words import KNOWN, leads_named
 from assistant.scope_model import ACUTE
 from encoders.vocabulary import codes_in
 
@@ -122,6 +122,12 @@ _BETWEEN = frozenset(("is", "are", "was", "in", "on", "of", "at", "over", "affec
 _HIGH_GRADE = re.compile(r"\b(?:(?:high|higher) (?:grade|degree)|advanced) (?:av |heart |atrioventricular )?(?:block|avb)\b")
 _HIGHER = ("2AVB", "3AVB")
 _BLOCKS = ("AV block", "conduction disturbance")
+#: Words that only qualify a finding named beside them: "slow atrial fibrillation".
+_QUALIFYING = ("fast", "slow", "faster", "slower", "wide", "broad", "narrow")
+#: What is regular as the beats are: "is the pulse regular?", but not "are the P waves regular?".
+_BEATING = frozenset({("rate_bpm",), ("rr_ms",)})
+#: Groups beside which "the voltages" are those of the left ventricle.
+_LARGE = ("statement", "hypertrophy", "ventricular hypertrophy")
 _REGION = frozenset(["wall", "lead", "region", "territory", "segment", "area"])
 
 
@@ -200,10 +206,14 @@ def content_of(text: str) -> Content:
             group = JUDGED_CODES[word]
             mentions.append((group, GROUPS.get(group, ("SBRAD",))))
             taken[at] = True
-        elif word in JUDGED and "measurement" not in named and ("lead" not in words):
-            if word in ("fast", "slow", "wide", "broad", "narrow", "regular", "irregular") and named - {"rhythm"}:
+        elif word in JUDGED and "lead" not in words:
+            even = JUDGED[word] == "rr_irregularity" and {m for kind, m in mentions if kind == "measurement"} <= _BEATING
+            if not even and ("measurement" in named or word in _QUALIFYING and named - {"rhythm"}):
                 continue
             mentions.append(("measurement", (JUDGED[word],)))
+            taken[at] = True
+        elif word == "voltage" and named <= {"measurement", *_LARGE} and others <= {"LVH"} and not leads_named(text):
+            mentions.append(("measurement", ("sokolow_lyon_mv", "cornell_mv")))
             taken[at] = True
     known = sum(t or w in FILLER or w in KNOWN or w.isdigit() for t, w in zip(taken, words, strict=True))
     if len(mentions) > 1 and {kind for kind, _ in mentions} <= set(GENERIC):

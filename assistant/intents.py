@@ -36,7 +36,8 @@ class Question:
     """A question with what it asks for.
 
     ``codes``: SCP codes it names (all codes of a group it names). ``measurements``: names of MEASUREMENT_NAMES and, of a
-    measurement or a comparison, of MORE_NAMES; ``beside``: names of MORE_NAMES that another question asks for too.
+    measurement or a comparison, of MORE_NAMES; ``beside``: values that a question on findings asks for too, and names of
+    MORE_NAMES that any other question does.
     ``recordings``: how many it concerns, 1 or 2. ``confidence``: 0-1, how sure the parser is. ``reason``: why it is out of
     scope or unclear, one sentence.
     """
@@ -56,4 +57,6 @@ def parted(intent: str, named: Sequence[str], asked: tuple[str, ...]) -> tuple[t
     asks for, since generated text does not know them. ``named``: all that its text names."""
     if intent in ("measurement", "compare"):
         return asked, ()
-    return tuple(m for m in asked if m in MEASUREMENT_NAMES), tuple(m for m in named if m not in MEASUREMENT_NAMES)
+    kept = tuple(m for m in asked if m in MEASUREMENT_NAMES)
+    both = intent in ("verify", "choose", "query")  # "is there AV block, and how long is the PR?"
+    return kept, tuple(m for m in named if m not in kept and (both or m not in MEASUREMENT_NAMES))

@@ -27,7 +27,7 @@ _REPLACE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\b(?:y ?/ ?n|yes or no|yes/no)\b", " "),
         (r"\bw/o\b", "without"),
         (r"\bw/", "with "),
-        (r"\b(?:vs|versus)\b\.?", " or "),
+        (r"\b(?:vs|versus)\b\.?|\b(?:rather|more likely|likelier) than\b|\binstead of\b|\bas (?:opposed to|against)\b", " or "),
         (r"\band/or\b", "or"),
         (r"&", " and "),
         (r"\bcannot\b|\bcan't\b", "can not"),
@@ -66,8 +66,10 @@ _REPLACE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         ),
         (r"\b(left|right) bundle\b(?! branch| block)", r"\1 bundle branch block"),
         (r"\bav conduction (?:is )?(?:delay\w*|prolong\w*|slow\w*|block\w*|impair\w*)\b", "av block"),
+        (r"\bfront wall\b", "anterior wall"),
+        (r"\bback wall\b", "posterior wall"),
         (
-            r"\b(?:myocardial )?(isch(?:a|e|ae)mi(?:a|c)|infarct(?:ion)?|mi)(?: changes)? (?:in|of|at|involving|affecting"
+            r"\b(?:myocardial )?(isch(?:a|e|ae)mi(?:a|c)|infarct(?:ion)?|mi)(?: changes)? (?:in|of|at|on|involving|affecting"
             r"|over)(?: the)? "
             r"((?:antero|infero|postero)?(?:anterior|inferior|lateral|septal|posterior|posterolateral))(?: leads?| wall"
             r"| territory| region)?\b",
@@ -79,6 +81,11 @@ _REPLACE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\bq's\b|\bqs in\b", "q waves"),
         (r"\bvoltages?(?: (?:is|are))?(?: \w+)? (low|high)\b", r"\1 voltage"),
         (r"\bdeg\b\.?", "degree"),
+        (
+            r"\b(?:(?:electrical|electric|cardiac) )?timings?\b|(?<!av )(?<!atrioventricular )\bconduction (?:times|intervals)\b"
+            r"|\b(?:electrical|time|timing) intervals\b",
+            "intervals",
+        ),
         (r"\bpacer\b", "pacemaker"),
         (r"\br u\b", "are you"),
         (r"\bu\b(?! waves?)", "you"),
@@ -149,7 +156,8 @@ _ORDINARY = frozenset(
     sites sixth skirt sleep slice slide slope slower smile smoke sneak solid solve songs spend spent spike split spots squad
     stage stages stair stamp steps stick stone stops stress strip strips sugar super sweet tests thick thanks tired title
     tower toxic tours trail trains transfer travel treat treated trips truck tumor turns urgent using valid variant verbal
-    versus viral visual vital voices waist waste wheat winner wiser worst wrist written"""
+    versus viral visual vital voices waist waste wheat winner wiser worst wrist written spaced
+    evenly uneven unevenly steady steadily erratic"""
     )
 )
 

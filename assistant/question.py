@@ -13,6 +13,8 @@ from dataclasses import replace
 from assistant.asking import (
     ABOUT_ECG,
     ABOUT_PERSON,
+    AGE,
+    ALL_INTERVALS,
     ALL_LEADS,
     ALL_MEASURES,
     ASKING,
@@ -22,6 +24,7 @@ from assistant.asking import (
     COMPARE,
     COMPARE_TWO,
     DEFINE,
+    EITHER,
     EXPLAIN,
     JUDGES_IT,
     LEFT_OPEN,
@@ -30,6 +33,8 @@ from assistant.asking import (
     NORMAL,
     QUALITY,
     QUERY,
+    RHYTHM_TOO,
+    SIDES,
     SIGNAL,
     SUMMARY,
     SURELY_ECG,
@@ -75,6 +80,7 @@ ASK_BACK = (
 )
 NO_PREVIOUS = "It is not clear what this refers to; please name the finding or the measurement that is meant."
 _WAVES = "Sizes of single waves are not told here; please ask for a finding, an interval, the axis or the ST level of a lead."
+_AGE_UNKNOWN = "How old an infarction is cannot be told from its pattern."
 _ONLY_MEASURED = "It was measured on the signal; no limit or criterion was applied to it."
 NEEDS_SECOND = "A comparison needs a second recording of the same patient; please open it beside this one."
 
@@ -153,9 +159,14 @@ def typed_by_rules(
     if first is None:  # "sinus tachycardia, or flutter?" is one question, "chest pain, AF?" is not
         first = next((i for i, (clause, mark) in enumerate(parts) if mark and not re.match(r"(?:or|and)\b", clause)), 0)
     asked = " ".join(clause for clause, _ in parts[first:])
+    while first and _asks_too(parts[first - 1][0]):  # "rhythm, rate and axis?"
+        first -= 1
+    asked = " ".join(clause for clause, _ in parts[first:])
     before = _GIVEN.split(asked)[0]
     if before != asked and content_of(before).mentions:  # "is the QTc prolonged given the bundle branch block?"
         parts, first, asked, joined = ((before, parts[first][1]),), 0, before, before
+    if told is None and (joint := _finding_and_value(text, parts[first:], previous, recordings)) is not None:
+        return joint
     content = content_of(joined)
     if first:  # "his mother had AF. Is this sinus rhythm?": what is asked goes before what is told
         narrower = content_of(asked)
@@ -169,13 +180,18 @@ def typed_by_rules(
     if NARROW_OR_BROAD.search(joined):
         content = replace(content, mentions=(("measurement", ("qrs_ms",)), ("measurement", ("rate_bpm",))))
     if previous is not None and not content.mentions and _judges(joined, previous):
-        content = replace(content, mentions=tuple(("measurement", (name,)) for name in previous.measurements))
+        content = replace(content, mentions=tuple(("measurement", (name,)) for name in _values_of(previous)))
         told = "measurement"
     if previous is not None and leads and not content.codes and len(joined.split()) <= 6 and _on_st(previous, joined):
         levels = tuple(f"st_j_mv_{lead}" for lead in leads)  # "and in V3?"
         again = previous.intent if previous.intent in ("verify", "measurement") else "verify" if previous.codes else "measurement"
         return Question(text, again, previous.codes, levels, recordings, 0.9)
     intent = told or _intent(asked, joined, content, previous, recordings, text)
+    aged = intent in ("verify", "choose", "query", "compare") and recordings < 2 and _asks_age(joined, content)
+    if aged:
+        intent = "query"  # which infarction there is; a bare "yes" would answer how old it is
+    if intent == "compare" and not content.mentions and NORMAL.search(joined) and _LATER.search(joined):
+        intent = "normal"  # "is the second ECG normal?"
     if intent == "choose":
         content = _alternatives(content)
     codes, measurements, reason = content.codes, content.measurements, ""
@@ -217,6 +233,8 @@ def typed_by_rules(
         )
     if intent == "measurement":
         codes, measurements = _judged(joined, content)
+    elif intent == "compare" and not codes and not measurements and NORMAL.search(joined):
+        codes = ("NORM",)  # "was the earlier ECG normal?"
     elif intent == "normal":
         codes, measurements = (() if BROKEN.search(joined) or "abnormality" in content.groups else ("NORM",)), ()
     elif intent in ("quality", "summary", "cases"):
@@ -228,6 +246,8 @@ def typed_by_rules(
         return Question(text, "unclear", recordings=recordings, confidence=0.3, reason=ASK_BACK)
     if ACUTE in content.groups or intent in ("verify", "choose") and _INFARCTION.intersection(content.codes):
         reason = INTENDED_USE  # the statements tell patterns; their absence is no rule-out (DESIGN, rule 8)
+    if aged:
+        reason = f"{_AGE_UNKNOWN} {INTENDED_USE}"
     if content.unassessed and intent in ("verify", "choose"):
         intent = "verify" if intent == "choose" and len(content.mentions) < 2 else intent
         reason = " ".join(
@@ -318,12 +338,54 @@ def _intent(asked: str, joined: str, content: Content, previous: Question | None
 def _judges(joined: str, previous: Question) -> bool:
     """Whether a follow-up puts a word on the values asked for before: "is that prolonged?", "too long?"."""
     found = find_phrases(joined, ("judgement",))
-    if not previous.measurements or len(joined.split()) > 6:
+    if not _values_of(previous) or len(joined.split()) > 6:
         return False
     if JUDGES_IT.match(joined):
         return bool(found) or re.search(r"\b(?:ok|okay|fine|alright)$", joined) is not None
     alone = len(found) == 1 and found[0].phrase.value not in ("normal", "abnormal")  # "normal?" asks of the whole ECG
     return alone and found[0].end - found[0].start == len(joined.split())
+
+
+def _values_of(previous: Question) -> tuple[str, ...]:
+    """The values a question asked for, alone or beside a finding."""
+    return previous.measurements or previous.beside
+
+
+def _asks_too(clause: str) -> bool:
+    """Whether a clause in front of a question asks, too: no more than the name of a value or of the rhythm, or two findings of
+    which one is meant ("AF or flutter, and what is the rate?")."""
+    content = content_of(clause)
+    named = content.covered == content.total <= 3 and {*content.groups} in ({"measurement"}, {"rhythm"})
+    alone = named and not any(word.isdigit() for word in clause.split())
+    return alone or len(content.mentions) > 1 and re.search(r"\bor\b", clause) is not None
+
+
+def _asks_age(joined: str, content: Content) -> bool:
+    """Whether a question is how old an infarction is."""
+    return AGE.search(joined) is not None and not _INFARCTION.isdisjoint(content.codes)
+
+
+def _finding_and_value(
+    text: str, parts: Sequence[tuple[str, bool]], previous: Question | None, recordings: int
+) -> Question | None:
+    """A question for a finding with the values beside it that another clause asks for ("Is there AV block, and how long is the
+    PR?"); None where the clauses are not of both kinds, or ask one thing: "what is the rate, is it slow?"."""
+    named = [content_of(clause) for clause, _ in parts]
+    on_values = [
+        not content.codes and not content.unassessed and bool(content.measurements or ALL_INTERVALS.search(clause))
+        for content, (clause, _) in zip(named, parts, strict=True)
+    ]
+    if all(on_values) or not any(on_values) or not any(content.codes for content in named):
+        return None
+    rest = tuple(part for part, value in zip(parts, on_values, strict=True) if not value)
+    asked = typed_by_rules(text, rest, previous, recordings)
+    rates = {"SBRAD", *GROUPS["tachycardia"]}
+    if asked.intent not in ("verify", "choose", "query") or not asked.codes or on_values[0] and rates.issuperset(asked.codes):
+        return None
+    values = [name for value, content in zip(on_values, named, strict=True) if value for name in content.measurements]
+    if any(value and ALL_INTERVALS.search(clause) for value, (clause, _) in zip(on_values, parts, strict=True)):
+        values += INTERVALS
+    return replace(asked, beside=tuple(dict.fromkeys((*asked.beside, *values))))
 
 
 def _on_st(previous: Question, joined: str) -> bool:
@@ -333,6 +395,7 @@ def _on_st(previous: Question, joined: str) -> bool:
     return about and not QUALITY.search(joined) and not TRUST.search(joined)
 
 
+_LATER = re.compile(r"\b(?:second|later|latest|newer|current)\b(?!.*\b(?:still|become|again)\b)")
 _GIVEN = re.compile(r"\b(?:given|despite|in view of|considering|in spite of|in the (?:presence|setting|context) of)\b")
 
 
@@ -347,7 +410,7 @@ def _bare_definition(asked: str, content: Content) -> bool:
     """ "what is LAFB" asks for a meaning; "what is the rhythm" and "what is the QTc" ask for what this ECG has."""
     return (
         len(content.mentions) == 1
-        and content.groups[0] not in ("measurement", "rhythm", "abnormality", "diagnostic", "form", "arrhythmia")
+        and content.groups[0] not in ("measurement", *GENERIC, "arrhythmia", "urgent finding")
         and re.match(r"^what is (?:the|this|that|his|her|wrong|seen|there|here)\b", asked) is None
     )
 
@@ -372,7 +435,7 @@ def _intent_of_named(asked: str, joined: str, content: Content, previous: Questi
         r"\b(?:how (?:many|much|high|deep) (?:mm|mv|millimet\w+|is (?:the )?st)|st (?:level|deviation)|^quantify)\b", joined
     ) and leads_named(text):
         return "measurement"
-    if content.measurements and only <= set(GROUPS["rhythm"]) and groups <= {"rhythm"}:
+    if content.measurements and only <= set(GROUPS["rhythm"]) and groups <= {"rhythm"} and not RHYTHM_TOO.search(joined):
         return "measurement"
     if "rate_bpm" in content.measurements and only <= {"SBRAD", *GROUPS["tachycardia"]} and _ASKS_RATE.search(joined):
         return "measurement"  # "what is the rate, is it brady?": the value, judged
@@ -380,7 +443,9 @@ def _intent_of_named(asked: str, joined: str, content: Content, previous: Questi
         return "verify"  # of named leads the levels are told, up or down
     different = len({named for _, named in statements}) > 1 and "abnormality" not in groups and groups != {ACUTE}
     slashed = re.search(r"\w ?/ ?\w", text) is not None and not re.search(r"\bany\b", joined)
-    if different and (re.search(r"\bor\b", joined) or slashed) and not re.search(r"\b(?:any|signs? of|evidence of)\b", asked):
+    if SIDES.search(joined) and not _INFARCTION.isdisjoint(only):
+        return "query"
+    if different and (EITHER.search(joined) or slashed) and not re.search(r"\b(?:any|signs? of|evidence of)\b", asked):
         return "choose"
     listed = re.search(r"\b(?:which|what|where|list|name|enumerate|classify)\b|^(?:\w+ )?grade the\b", asked)
     if listed and not re.search(r"\bany\b|\bwhat about\b", asked):
@@ -427,11 +492,13 @@ _LONG_P = re.compile(
 def _judged(joined: str, content: Content) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Codes and measurements of a measurement question; "prolonged QT" and "prolonged PR" carry their statement."""
     measurements = list(content.measurements)
-    if "rr_ms" in measurements and re.search(r"\b(?:ir)?regular(?:ly|ity)?\b", joined):
-        measurements = ["rr_irregularity" if m == "rr_ms" else m for m in measurements]
+    if "rr_irregularity" in measurements and not _ASKS_RATE.search(joined):  # "is the pulse regular?" asks not how fast it is
+        measurements = [m for m in measurements if m not in ("rate_bpm", "rr_ms")]
     codes = [c for c in content.codes if c in ("LNGQT", "LPR", "STE_", "STD_")]
+    if ALL_INTERVALS.search(joined) or not measurements and not codes and ALL_MEASURES.search(joined):
+        measurements += [name for name in INTERVALS if name not in measurements]
     if not measurements and not codes:
-        return (), INTERVALS if ALL_MEASURES.search(joined) else ()
+        return (), ()
     if re.search(r"\bshort(?:ened)?\b", joined):  # the limit is QTc's
         measurements = ["qtc_ms" if m == "qt_ms" else m for m in measurements]
     if measurements == ["p_wave_share"] and _LONG_P.search(joined):
@@ -440,7 +507,8 @@ def _judged(joined: str, content: Content) -> tuple[tuple[str, ...], tuple[str, 
         LONG.search(joined) and {"qt_ms", "qtc_ms"} & set(measurements) and not re.search(r"\bhow long\b", joined)
     ):
         codes = ["LNGQT"]
-        measurements = ["qtc_ms", *(m for m in measurements if m not in ("qt_ms", "qtc_ms"))]
+        both = [m for m in measurements if m in ("qt_ms", "qtc_ms")]  # the limit is QTc's; QT stays where both are named
+        measurements = [*(both if len(both) > 1 else ["qtc_ms"]), *(m for m in measurements if m not in both)]
     if "LPR" in codes or (LONG.search(joined) and "pr_ms" in measurements and not re.search(r"\bhow long\b", joined)):
         codes = [*(c for c in codes if c != "LPR"), "LPR"]
         measurements = ["pr_ms", *(m for m in measurements if m != "pr_ms")]

@@ -297,7 +297,7 @@ _MODAL: tuple[tuple[str, str], ...] = (
         "treatment",
         r"^(?:and |so |then |or |ok )*(?:should|shall|must|need) (?:i|we|he|she|they|one|anyone|somebody|the \w+"
         r"|this (?:patient|man|woman|lady))\b"
-        r"(?! (?:be )?(?:worr\w+|trust|rely|believe|read|interpret|see|look|know|concerned|ignore|assume|call (?:this|it)"
+        r"(?! (?:be )?(?:worr\w+|alarmed|trust|rely|believe|read|interpret|see|look|know|concerned|ignore|assume|call (?:this|it)"
         r"|consider (?:this|it)|expect))",
     ),
     (

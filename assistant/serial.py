@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +17,18 @@ from encoders.compare import (
     finding_changes,
     value_changes,
 )
+from encoders.ecg import ECG
 from encoders.vocabulary import statement
 
-__all__ = ["NOTHING_SURE", "Comparison", "compare_evidence", "compared_findings"]
+__all__ = ["NOTHING_SURE", "Comparison", "compare_evidence", "compared_findings", "order_caution"]
 
 NOTHING_SURE = "No finding is certain enough in both recordings to be compared."
+SAME = "The two recordings are one and the same: there is nothing to compare."
+LATER_FIRST = "The first recording was made after the second ({} and {}): change their places, or every change is told backwards."
+TWO_SEXES = "The recordings state different sexes ({} and {}): make sure that they are of one patient."
+TWO_AGES = "The recordings state the ages {:.0f} and {:.0f}, {:.0f} years apart: make sure that they are of one patient."
+#: Ages are told in whole years, some as they were on another day. From 89 on, files keep the age to themselves: 90 may be any.
+_AGES_APART, _AGE_HIDDEN = 2.0, 89.0
 
 #: How measurements are called in the printed comparison; ST levels by their lead.
 _SHOWN = {
@@ -93,13 +101,50 @@ def _line(change: ValueChange) -> str:
     return f"{_name(change)} {change.before} → {change.after}: {step}{unit}, limit {limit}{unit} [M:{change.name}]"
 
 
-def compare_evidence(first: Evidence, second: Evidence) -> Comparison:
+def order_caution(first: ECG, second: ECG) -> tuple[str, ...]:
+    """Why two recordings may not be the earlier and the later one of one patient, by what they say themselves; a sentence each.
+
+    Ages are held against the time between the recordings, unless they are the same: then somebody may have typed one for both.
+    """
+    if first.content_hash() == second.content_hash():
+        return (SAME,)
+    out = []
+    moments = _moments(first.recorded_at, second.recorded_at)
+    if moments is not None and moments[0] > moments[1]:
+        out.append(LATER_FIRST.format(first.recorded_at, second.recorded_at))
+    if first.sex and second.sex and first.sex != second.sex:
+        out.append(TWO_SEXES.format(first.sex, second.sex))
+    young, old = first.age_years, second.age_years
+    if moments is not None and young is not None and old is not None and young != old and max(young, old) < _AGE_HIDDEN:
+        years = (moments[1] - moments[0]).days / 365.25
+        if abs(old - young - years) > _AGES_APART:
+            out.append(TWO_AGES.format(young, old, abs(years)))
+    return tuple(out)
+
+
+def _moments(first: str | None, second: str | None) -> tuple[datetime.datetime, datetime.datetime] | None:
+    """When the two were recorded, as far as both tell it: days where one is a day alone, and clocks without a zone where one has
+    none. None where one tells nothing."""
+    if not first or not second:
+        return None
+    try:
+        moments = [datetime.datetime.fromisoformat(text) for text in (first, second)]
+    except ValueError:
+        return None
+    if any(moment.tzinfo is None for moment in moments):
+        moments = [moment.replace(tzinfo=None) for moment in moments]
+    if ":" not in first or ":" not in second:
+        moments = [moment.replace(hour=0, minute=0, second=0, microsecond=0) for moment in moments]
+    return moments[0], moments[1]
+
+
+def compare_evidence(first: Evidence, second: Evidence, ecgs: tuple[ECG, ECG] | None = None) -> Comparison:
     """The comparison of two analysed recordings of one patient, the earlier one first.
 
     Values whose leads the gate limits in one of the two (``Quality.limited``) are not compared; an unusable recording is
-    compared in nothing.
+    compared in nothing. ``ecgs``: the recordings, for a caution where their own words speak against the order or the patient.
     """
-    caution = []
+    caution = [] if ecgs is None else [*order_caution(*ecgs)]
     for which, evidence in (("first", first), ("second", second)):
         if not evidence.quality.usable:
             caution.append(f"The {which} recording is not usable: nothing can be compared.")

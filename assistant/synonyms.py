@@ -337,7 +337,7 @@ GROUP_SYNONYMS: dict[str, tuple[str, ...]] = {
     "rhythm": ("heart rhythm", "cardiac rhythm", "underlying rhythm", "basic rhythm", "rhythm statement", "rhythm statements",
                "rhythm findings", "rhythm finding"),
     "arrhythmia": ("rhythm disorder", "rhythm disturbance", "abnormal rhythm", "cardiac arrhythmia", "rhythm abnormality",
-                   "rhythm problem", "rhythm disorders", "irregular heartbeat"),
+                   "rhythm problem", "rhythm disorders"),
     "supraventricular rhythm disturbance": ("atrial arrhythmia", "atrial tachyarrhythmia", "supraventricular tachyarrhythmia",
                                             "atrial rhythm disturbance", "fibrillation or flutter"),
     "tachycardia": ("tachy", "rapid rhythm", "tachycardic rhythm", "tachyarrhythmia"),

@@ -184,7 +184,7 @@ def _measurements(rng: Random, codes: set[str]) -> Measurements:
 
 def _cases(rng: Random, codes: set[str]) -> tuple[Case, ...]:
     """Ten or so neighbours that share most statements and add some of their own."""
-    kept = tuple(codes)
+    kept = tuple(sorted(codes))  # a set has another order in every process
     shares = [rng.uniform(0.2, 1.0) for _ in kept]
     cases = []
     for _ in range(rng.choice((5, 10, 10, 20))):

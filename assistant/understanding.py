@@ -169,7 +169,11 @@ def _retyped(asked: Question, intent: str, recordings: int) -> Question:
     needed = {"verify": 1, "choose": 2, "query": 0, "explain": 0, "certainty": 0, "define": 0}
     if {intent, asked.intent} in ({"verify", "measurement"}, {"verify", "choose"}) or len(statements) < needed.get(intent, 0):
         return asked  # whether "is the QT long" is a finding or a value, and what "?AF ?SVT" is, are the rules' conventions
-    if intent == "normal" and content.measurements:  # "QRS normal?" asks of that value
+    if intent in ("normal", "query") and asked.intent == "measurement":  # "QRS normal?" asks of that value
+        return asked
+    if intent == "measurement" and asked.codes and asked.beside:  # the finding is asked for too
+        return asked
+    if asked.intent == "compare" and asked.codes == ("NORM",):  # "has the ECG become normal?"
         return asked
     if intent == "measurement" and not content.measurements or intent == "define" and not content.mentions:
         return asked

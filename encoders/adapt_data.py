@@ -16,7 +16,9 @@ from tqdm import tqdm
 
 from encoders.ecg import ECG
 from encoders.errors import EcgAssistantError, QueryError, RecordingError
+from encoders.gate_rules import listed
 from encoders.leadsets import LeadSet, with_limb_leads
+from encoders.readers.border import known_age, sex_letter, utf8_text
 
 if TYPE_CHECKING:
     from encoders.encode import Encoder
@@ -28,10 +30,12 @@ _RECORDING_COLUMNS = ("recording", "record", "file", "filename", "path", "ecg")
 _PATIENT_COLUMNS = ("patient", "patient_id")
 _RESERVED = (*_RECORDING_COLUMNS, *_PATIENT_COLUMNS, "age", "sex")
 _YES_NO = {"1": 1.0, "1.0": 1.0, "yes": 1.0, "true": 1.0, "0": 0.0, "0.0": 0.0, "no": 0.0, "false": 0.0}
-_SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
 _MISSING = ("", "na", "nan", "none", "null")
+#: What stands for an age or a sex that is not known, beside an empty cell.
+_UNKNOWN = (*_MISSING, "n/a", "-", "?", "u", "unknown")
 #: A recording is told by more than its first seconds; below this nothing is left of most rhythms.
 _LEAST_S = 2.5
+_NOT_TAKEN = "what the recording itself says is taken, if it says it."
 _CHUNK = 64
 
 
@@ -39,16 +43,19 @@ _CHUNK = 64
 class LabelTable:
     """Rows of labels.csv: what names the recording, the patient, age (NaN unknown), sex ("" unknown), values (rows, labels).
 
-    ``values`` are 0 or 1 for binary and multilabel, numbers for regression, NaN where the cell is empty.
+    ``lines``: where each row stands in the file, the header being 1. ``values`` are 0 or 1 for binary and multilabel, numbers for
+    regression, NaN where the cell is empty. ``remarks``: a sentence per age or sex that is none, and so was not taken.
     """
 
     labels: tuple[str, ...]
     recordings: tuple[str, ...]
+    lines: tuple[int, ...]
     patients: tuple[str, ...]
     patients_given: bool
     ages: NDArray[np.float64]
     sexes: tuple[str, ...]
     values: NDArray[np.float64]
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,36 +128,49 @@ def _value(text: str, task: str, column: str, line: int) -> float:
     return _YES_NO[cell]
 
 
-def _age(text: str) -> float:
-    try:
-        years = float(text)
-    except ValueError:
+def _age(text: str, line: int, remarks: list[str]) -> float:
+    """Years, NaN where they are not known; a remark for what is no age."""
+    if text.strip().lower() in _UNKNOWN:
         return float("nan")
-    return years if 0 <= years <= 130 else float("nan")
+    try:
+        years = known_age(float(text.replace(",", ".")))
+    except ValueError:
+        years = None
+    if years is None:
+        remarks.append(f"Line {line} of labels.csv: the age {text.strip()[:20]!r} is no number from 0 to 130; {_NOT_TAKEN}")
+        return float("nan")
+    return years
+
+
+def _sex(text: str, line: int, remarks: list[str]) -> str:
+    """ "F", "M", or "" where it is not known; a remark for what is neither."""
+    sex = sex_letter(text)
+    if sex is None and text.strip().lower() not in _UNKNOWN:
+        remarks.append(f"Line {line} of labels.csv: the sex {text.strip()[:20]!r} is neither F nor M; {_NOT_TAKEN}")
+    return sex or ""
 
 
 def read_labels(file: Path, task: str, wanted: Sequence[str] = ()) -> LabelTable:
     """The table of labels: CSV with a header.
 
     Columns: ``recording`` (or record, file, filename, path: the file's path or its stem), optionally ``patient``, ``age``
-    (years), ``sex`` (F, M), and the labels; all other columns are labels unless ``wanted`` names which. Empty cells are missing.
+    (years), ``sex`` (F, M), and the labels; all other columns are labels unless ``wanted`` names which. Empty cells are missing;
+    an age or sex that is none is missing, too, and is remarked on.
     Raises QueryError with one sentence that says what is wrong in which line.
     """
     if task not in TASKS:
         raise QueryError(f"The task is {task!r}; it must be one of {', '.join(TASKS)}.")
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
-        raise QueryError(f"The table {file.name!r} cannot be read; give a CSV file in UTF-8 with a header.") from None
+    text = utf8_text(file, "table")
     first = text.split("\n", 1)[0]
-    rows = list(csv.reader(text.splitlines(), delimiter=";" if first.count(";") > first.count(",") else ","))
+    rows = list(csv.reader(text.splitlines(), delimiter=max(",;\t", key=first.count)))
     header = rows[0] if rows else []
     recording = _column(header, _RECORDING_COLUMNS)
     if recording is None:
         raise QueryError(f"labels.csv has no column 'recording' that names the recording's file; it has {', '.join(header)}.")
     labels = _label_columns(header, task, wanted)
     patient, age, sex = _column(header, _PATIENT_COLUMNS), _column(header, ("age",)), _column(header, ("sex",))
-    names, patients, ages, sexes, values = [], [], [], [], []
+    names, lines, patients, ages, sexes, values = [], [], [], [], [], []
+    remarks: list[str] = []
     for line, row in enumerate(rows[1:], 2):
         if not any(cell.strip() for cell in row):
             continue
@@ -158,15 +178,17 @@ def read_labels(file: Path, task: str, wanted: Sequence[str] = ()) -> LabelTable
             raise QueryError(f"Line {line} of labels.csv has {len(row)} cells for {len(header)} columns; mend the line.")
         cells = dict(zip(header, row, strict=True))
         names.append(cells[recording].strip())
+        lines.append(line)
         patients.append(cells[patient].strip() if patient else "")
-        ages.append(_age(cells[age]) if age else float("nan"))
-        sexes.append(_SEXES.get(cells[sex].strip().lower(), "") if sex else "")
+        ages.append(_age(cells[age], line, remarks) if age else float("nan"))
+        sexes.append(_sex(cells[sex], line, remarks) if sex else "")
         values.append([_value(cells[label], task, label, line) for label in labels])
     if not names:
         raise QueryError("labels.csv has a header but no rows; write one row per recording.")
     return LabelTable(
-        labels, tuple(names), tuple(patients), patient is not None, np.array(ages), tuple(sexes), np.array(values, np.float64)
-    )
+        labels, tuple(names), tuple(lines), tuple(patients), patient is not None, np.array(ages), tuple(sexes),
+        np.array(values, np.float64), tuple(remarks),
+    )  # fmt: skip
 
 
 # Recordings -----------------------------------------------------------------------------------------------------------
@@ -197,7 +219,8 @@ def _find(name: str, by: dict[str, list[Path]], beside: Path) -> Path:
     for path in (beside / name, (beside / name).with_name(Path(name).name + ".hea")):
         if not by and path.is_file():
             return path
-    raise RecordingError(f"{Path(name).name or 'A row'} is in labels.csv, but no such recording was given; check the name.")
+    why = "no such recording was given; check the name" if by else "there is no such file beside it; check the path"
+    raise RecordingError(f"{Path(name).name or 'A row'} is in labels.csv, but {why}.")
 
 
 def prepared(ecg: ECG, leads: LeadSet) -> NDArray[np.float16]:
@@ -219,16 +242,14 @@ def load_examples(
     """Reads every recording that the table names; what cannot be used is left out with a sentence.
 
     ``files``: recordings and folders; none: rows name paths from the folder ``beside``. ``read`` opens one file.
-    Rows without any label are passed over. Recordings with the same signal as an earlier one are left out: were they
-    two patients' by mistake, one would be tested on what the other taught.
+    Rows without any label are passed over. Of recordings with the same signal only the first is used: were they two patients'
+    by mistake, one would be tested on what the other taught. Where their labels contradict each other, none is used, since
+    nothing says which is right.
     """
     by = _index(files)
-    signals: list[NDArray[np.float16]] = []
-    rows: list[int] = []
+    found: list[tuple[int, NDArray[np.float16], float, str]] = []
     left_out: list[str] = []
-    ages: list[float] = []
-    sexes: list[str] = []
-    seen: set[str] = set()
+    same: dict[str, list[int]] = {}
     for row, name in enumerate(tqdm(table.recordings, desc="reading", unit="rec", disable=None)):
         if np.isnan(table.values[row]).all():
             left_out.append(f"{Path(name).name}: it has no label.")
@@ -239,20 +260,24 @@ def load_examples(
         except EcgAssistantError as error:
             left_out.append(f"{Path(name).name}: {' '.join(str(error).split())}")
             continue
-        key = _key(signal)
-        if key in seen:
-            left_out.append(f"{Path(name).name}: its signal is the same as another recording's.")
+        with_it = same.setdefault(_key(signal), [])
+        with_it.append(row)
+        if len(with_it) > 1:
             continue
-        seen.add(key)
-        signals.append(signal)
-        rows.append(row)
         # What the table does not say, the file may.
         age = table.ages[row]
-        ages.append(float(age) if not np.isnan(age) or ecg.age_years is None else ecg.age_years)
-        sexes.append(table.sexes[row] or ecg.sex or "")
-    if not rows:
+        age = float(age) if not np.isnan(age) or ecg.age_years is None else ecg.age_years
+        found.append((row, signal, age, table.sexes[row] or ecg.sex or ""))
+    contested: set[int] = set()
+    for group in same.values():
+        sentences = _repeated(table, group)
+        left_out += sentences
+        contested |= set(group) if len(sentences) == len(group) else set()
+    found = [one for one in found if one[0] not in contested]
+    if not found:
         why = f" The first: {left_out[0]}" if left_out else ""
         raise QueryError(f"None of the {len(table.recordings)} rows of labels.csv has a recording that can be used.{why}")
+    rows, signals, ages, sexes = (list(column) for column in zip(*found, strict=True))
     # A row without a patient counts as a patient of its own, as does every row where there is no such column.
     people = [table.patients[i] or f"row {i}" for i in rows]
     _, numbers = np.unique(people, return_inverse=True)
@@ -260,6 +285,22 @@ def load_examples(
         table.labels, leads.name, np.stack(signals), table.values[rows], numbers.astype(np.int64), table.patients_given,
         np.array(ages), tuple(sexes), tuple(left_out),
     )  # fmt: skip
+
+
+def _repeated(table: LabelTable, rows: Sequence[int]) -> list[str]:
+    """A sentence for each of these rows of one signal that is left out: all but the first, or all where their labels
+    contradict each other."""
+    names = [Path(table.recordings[row]).name for row in rows]
+    contested = []
+    for column, label in enumerate(table.labels):
+        said = list(dict.fromkeys(f"{value:g}" for value in table.values[rows, column] if not np.isnan(value)))
+        if len(said) > 1:
+            contested.append(f"{label} {listed(said)}")
+    if not contested:
+        return [f"{name}: its signal is the same as that of {names[0]} (line {table.lines[rows[0]]})." for name in names[1:]]
+    lines = listed([str(table.lines[row]) for row in rows])
+    why = f"its signal stands in lines {lines} of labels.csv, which say {', '.join(contested)}; mend the labels."
+    return [f"{name}: {why}" for name in names]
 
 
 # Embeddings -----------------------------------------------------------------------------------------------------------

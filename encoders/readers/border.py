@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from encoders.ecg import Filters
-from encoders.errors import RecordingError
+from encoders.errors import QueryError, RecordingError
 
 __all__ = [
     "MAX_BYTES",
@@ -17,11 +17,13 @@ __all__ = [
     "age_on",
     "check_size",
     "file_bytes",
+    "in_utf16",
     "known_age",
     "most_filtered",
     "sex_letter",
     "stated_filters",
     "text_lines",
+    "utf8_text",
 ]
 
 #: Largest file that is taken into memory. Ten minutes of twelve leads at 2000 Hz and 32 bits are 58 MB.
@@ -66,6 +68,38 @@ def text_lines(raw: bytes, label: str) -> list[str]:
     except UnicodeDecodeError:
         text = raw.decode("latin-1")
     return re.split(r"\r\n|\n|\r", text)
+
+
+def in_utf16(raw: bytes) -> bool:
+    """Whether the bytes are text in UTF-16, which a spreadsheet calls "Unicode text"; without its mark, as far as the first
+    bytes show it: one half of them is 0, and the other half holds no control character but ends of lines and tabs."""
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return True
+    head = raw[:4096]
+    halves = (head[0::2], head[1::2])
+    return any(
+        len(said) > 1 and not any(empty) and all(c >= 32 or c in b"\t\n\r" for c in said)
+        for empty, said in (halves, halves[::-1])
+    )
+
+
+def utf8_text(file: Path, what: str) -> str:
+    """The text of a list or table that a user named; ``what``: how it is called in the message, such as "list".
+
+    Raises QueryError where it does not exist, cannot be read or is not in UTF-8, with the name as it was given.
+    """
+    try:
+        raw = file.read_bytes()
+        if not in_utf16(raw):
+            return raw.decode("utf-8-sig")
+        why = "is in UTF-16; save it as UTF-8"
+    except FileNotFoundError:
+        why = "does not exist; check its name and its folder"
+    except OSError:
+        why = "cannot be read; check that it is a file and may be read"
+    except UnicodeDecodeError:
+        why = "is not text in UTF-8; save it as UTF-8"
+    raise QueryError(f"The {what} {str(file)!r} {why}.")
 
 
 def age_on(birth: dt.date | None, day: dt.date | None) -> float | None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from encoders.ecg import ECG
 from encoders.errors import RecordingError
-from encoders.readers.border import check_size, file_bytes, text_lines
+from encoders.readers.border import check_size, file_bytes, in_utf16, text_lines
 from encoders.readers.leads import MV_PER_UNIT, check_duration, finish, given_unit, lead_name, unit_name
 
 __all__ = ["read_csv"]
@@ -80,6 +80,8 @@ def _lines(path: Path, label: str) -> list[str]:
     raw = file_bytes(path, label)
     if not raw.strip():
         raise RecordingError(f"{label} is empty; give a table with lead names in the first row.")
+    if in_utf16(raw):
+        raise RecordingError(f"{label} is text in UTF-16; save it as UTF-8 (in a spreadsheet: CSV UTF-8) and give it again.")
     control = sum(raw[:4096].count(bytes([c])) for c in range(32) if c not in (9, 10, 13))
     if control:
         raise RecordingError(f"{label} is not text; give a WFDB record or a table of comma-separated values.")

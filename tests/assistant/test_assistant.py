@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -246,6 +246,50 @@ def test_undetermined_and_low_confidence_are_declined_with_what_is_known(decisio
     reader.min_confidence = 0.95
     doubted = reader.ask(af, "Is there atrial fibrillation?")
     assert isinstance(doubted, Referral) and "0.95" in doubted.reasons[0].text and doubted.values == ("yes",)
+
+
+def test_every_value_that_is_asked_for_is_told_once(decision: Decision, normal: ECG) -> None:
+    stammering = "The QT interval is [qt_ms]. QT interval: [qt_ms]."
+    said = assistant(decision, stammering, SR=0.98).ask(normal, "Give me QT and QTc please")
+    cited = [line.evidence for line in said.sentences]
+    assert cited == [("M:qt_ms",), ("M:qtc_ms",)] and said.sentences[0].source == "language model"
+    both = assistant(decision, "", SR=0.98, _1AVB=0.2).ask(normal, "Is there first-degree AV block?")
+    assert [line.evidence for line in both.sentences] == [("F:1AVB",), ("M:pr_ms",)]
+
+
+def test_what_the_model_only_cites_is_named_where_the_ecg_is_not_normal(decision: Decision, af: ECG) -> None:
+    said = assistant(decision, "No, the ECG is not normal.", AFIB=0.98).ask(af, "Is the ECG normal?")
+    assert said.text.startswith("No, the ECG is not normal.") and "atrial fibrillation" in said.text.lower()
+
+
+@pytest.mark.parametrize("text", ["What is abnormal?", "List the abnormalities", "What are the key findings?", "Is it urgent?"])
+def test_what_is_critical_goes_before_what_matters(decision: Decision, normal: ECG, text: str) -> None:
+    reader = assistant(decision, "", SR=0.98)
+    reading = reader.read([normal])[0]
+    table = reading.evidence.measurements
+    items = tuple(replace(one, value=532.0, reliability=0.9) if one.name == "qtc_ms" else one for one in table.items)
+    long = replace(reading, evidence=replace(reading.evidence, measurements=replace(table, items=items)))
+    asked, said = reader.reply((long,), text)
+    assert said.text.startswith("Critical: 532 ms") and "No urgent finding" not in said.text
+    assert "prolonged QT interval" not in said.text, "what the measurement says is not left open"
+
+
+def test_a_heart_attack_is_not_denied_in_the_models_words(decision: Decision, normal: ECG) -> None:
+    reader = assistant(decision, "No, myocardial infarction is not present.", SR=0.98, NORM=0.97)
+    said = reader.ask(normal, "Am I having a heart attack?")
+    assert said.text.startswith("No pattern of myocardial infarction is stated. ") and said.values == ("none stated",)
+    assert "cannot be ruled out here" in said.text
+    opened = assistant(decision, "No, no ischaemia.", SR=0.98, INJIN=0.2).ask(normal, "Is there ischaemia?")
+    assert isinstance(opened, Referral) and opened.values == ("cannot be judged",)
+    assert "nferior subendocardial injury cannot be excluded" in opened.text and "acute infarction cannot be ruled" in opened.text
+
+
+def test_a_measurement_is_explained_by_itself(decision: Decision, normal: ECG) -> None:
+    chat = assistant(decision, "Sinus rhythm is present.", SR=0.98).chat(normal)
+    chat.ask("Is the QRS complex broadened?")
+    for text in ("And why?", "How sure?"):
+        said = chat.ask(text)
+        assert "F:SR" not in said.ids and "M:qrs_ms" in said.ids and "reliability" in said.text, text
 
 
 def test_out_of_scope_questions_point_to_someone_and_the_chat_goes_on(decision: Decision, af: ECG) -> None:

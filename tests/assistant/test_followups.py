@@ -184,6 +184,148 @@ def test_waves_that_are_judged_stay_answered(text, intent, named):
     assert (asked.intent, asked.codes or asked.measurements) == (intent, named)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "is this heartbeat regular or irregular",
+        "Is the pulse irregular?",
+        "Is there an irregular heartbeat?",
+        "Is the heart rate regular?",
+        "Are the RR intervals regular?",
+        "Are the beats evenly spaced?",
+        "Is the rhythm regular?",
+    ],
+)
+def test_regular_asks_how_even_the_beats_are_and_not_how_fast(text):
+    for asked in (understand_by_rules(text), last(text)):
+        assert (asked.intent, asked.codes, asked.measurements) == ("measurement", (), ("rr_irregularity",))
+
+
+def test_regular_beside_a_rhythm_or_a_rate_is_told_with_it():
+    asked = last("Is the AF regular?")
+    assert (asked.intent, asked.codes, asked.beside) == ("verify", ("AFIB",), ("rr_irregularity",))
+    assert last("What is the rate and is it regular?").measurements == ("rate_bpm", "rr_irregularity")
+    assert last("What is the rhythm, and is it regular?").beside == ("rr_irregularity",)
+    assert last("irregular sinus rhythm?").codes == ("SARRH",)
+    assert last("Is the P wave regular?").measurements == ("p_wave_share",)
+    assert last("Is the PR interval regular?").measurements == ("pr_ms",)
+
+
+@pytest.mark.parametrize(
+    ("text", "intent", "codes", "beside"),
+    [
+        ("Is there AV block, and how long is the PR?", "verify", GROUPS["AV block"], ("pr_ms",)),
+        ("How wide is the QRS, and is it LBBB?", "verify", GROUPS["left bundle branch block"], ("qrs_ms",)),
+        ("What is the QRS duration and is there a bundle branch block?", "verify", GROUPS["bundle branch block"], ("qrs_ms",)),
+        ("Is there LVH, and which voltages support it?", "verify", ("LVH",), ("sokolow_lyon_mv", "cornell_mv")),
+        ("which bundle branch block is it and how wide is the QRS?", "query", GROUPS["bundle branch block"], ("qrs_ms",)),
+        ("AF or flutter, and what is the ventricular rate?", "choose", ("AFIB", "AFLT"), ("rate_bpm",)),
+        ("Is there sinus tachycardia? What is the rate?", "verify", ("STACH",), ("rate_bpm",)),
+        ("LAFB with left axis deviation?", "verify", ("LAFB",), ("axis_deg",)),
+        ("What is the rhythm and how fast is it going?", "query", GROUPS["rhythm"], ("rate_bpm",)),
+        ("rhythm and rate?", "query", GROUPS["rhythm"], ("rate_bpm",)),
+        ("tell me the rhythm, rate and axis", "query", GROUPS["rhythm"], ("rate_bpm", "axis_deg")),
+        ("Rhythm, rate and intervals?", "query", GROUPS["rhythm"], ("rate_bpm", "pr_ms", "qrs_ms", "qt_ms", "qtc_ms")),
+    ],
+)
+def test_a_value_asked_for_beside_a_finding_is_kept(text, intent, codes, beside):
+    for asked in (understand_by_rules(text), last(text)):
+        assert (asked.intent, asked.codes, asked.measurements, asked.beside) == (intent, codes, (), beside)
+
+
+def test_a_word_on_the_value_beside_a_finding_judges_that_value():
+    asked = last("Is there AV block, and how long is the PR?", "is that prolonged?")
+    assert (asked.intent, asked.measurements) == ("measurement", ("pr_ms",))
+
+
+def test_what_is_told_of_a_value_is_not_asked_for():
+    assert understand_by_rules("HR 42, sinus bradycardia?").beside == ()
+    assert understand_by_rules("Is there LBBB given the QRS of 150?").beside == ()
+
+
+def test_two_values_are_both_asked_for():
+    assert last("Give me QT and QTc please").measurements == ("qt_ms", "qtc_ms")
+    asked = last("Are QT and QTc prolonged?")
+    assert (asked.codes, asked.measurements) == (("LNGQT",), ("qt_ms", "qtc_ms"))
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("Could it be atrial fibrillation rather than sinus rhythm?", ("AFIB", "SR")),
+        ("Is this flutter instead of fibrillation?", ("AFLT", "AFIB")),
+        ("Is it left as opposed to right bundle branch block?", (*GROUPS["left bundle branch block"], "CRBBB", "IRBBB")),
+        ("AF versus flutter?", ("AFIB", "AFLT")),
+        ("Is it AF and not flutter?", ("AFIB", "AFLT")),
+        ("Is AF more likely than flutter?", ("AFIB", "AFLT")),
+    ],
+)
+def test_one_finding_against_another_is_a_choice(text, codes):
+    for asked in (understand_by_rules(text), last(text)):
+        assert (asked.intent, set(asked.codes)) == ("choose", set(codes))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Old or new infarct?", "Is the infarct old or new?", "How old is the infarct?", "Is the MI recent?", "fresh or old MI?"],
+)
+def test_the_age_of_an_infarction_is_no_yes_and_no_comparison(text):
+    for asked in (understand_by_rules(text), last(text)):
+        assert asked.intent == "query" and set(asked.codes) >= INFARCTION
+        assert asked.reason.startswith("How old") and INTENDED_USE in asked.reason
+    assert understand_by_rules(text, recordings=2).intent in ("compare", "verify")
+
+
+def test_the_place_of_an_infarction_is_asked_for_in_plain_words_too():
+    asked = last("Is the infarct in the front or in the back?")
+    assert (asked.intent, set(asked.codes)) == ("query", INFARCTION)
+    assert set(last("Is the infarction on the front wall?").codes) == set(understand_by_rules("MI in the anterior wall?").codes)
+    assert last("any old inferior MI?").intent == "verify" and last("Is there an old infarction?").intent == "verify"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Would you call the heart's electrical timing okay?",
+        "Are the conduction times normal?",
+        "How is the heart's timing?",
+        "Are all time intervals within limits?",
+    ],
+)
+def test_electrical_timing_is_the_intervals(text):
+    for asked in (understand_by_rules(text), last(text)):
+        assert (asked.intent, asked.measurements) == ("measurement", ("pr_ms", "qrs_ms", "qt_ms", "qtc_ms"))
+
+
+@pytest.mark.parametrize(
+    ("text", "codes", "measurements"),
+    [
+        ("Was the earlier ECG normal?", ("NORM",), ()),
+        ("Has the ECG become normal?", ("NORM",), ()),
+        ("Has it normalised?", ("NORM",), ()),
+        ("Is the heart beating slower now?", (), ("rate_bpm",)),
+        ("Is it going faster than before?", (), ("rate_bpm",)),
+        ("Is the axis more to the left now?", (), ("axis_deg",)),
+        ("Is it worse?", (), ()),
+    ],
+)
+def test_what_changed_between_two_recordings_is_told_of_what_is_named(text, codes, measurements):
+    for asked in (understand_by_rules(text, recordings=2), understand(text, recordings=2, encoder=_encoder())):
+        assert (asked.intent, asked.codes, asked.measurements) == ("compare", codes, measurements)
+
+
+def test_normality_of_the_later_recording_is_no_comparison():
+    for text in ("Is the second ECG normal?", "Is the latest tracing normal?"):
+        assert understand_by_rules(text, recordings=2).intent == "normal"
+
+
+@pytest.mark.parametrize("before", ["Is the QRS complex broadened?", "What is the QRS duration?"])
+@pytest.mark.parametrize("text", ["how sure?", "why?", "what makes you think that?", "are you sure?"])
+def test_what_is_asked_of_an_answer_keeps_its_measurement(before, text):
+    asked = last(before, text)
+    assert (asked.intent in ("certainty", "explain"), asked.codes, asked.measurements) == (True, (), ("qrs_ms",))
+
+
 @pytest.mark.parametrize("text", ["narrow or broad complex tachycardia?", "is it a wide or a narrow complex tachycardia"])
 def test_narrow_or_broad_asks_for_width_and_rate(text):
     asked = last(text)
@@ -248,6 +390,22 @@ def test_a_value_that_is_named_is_judged_and_not_the_whole_ecg():
         "does anyone need to see this now",
         "who should look at this",
         "should someone see this?",
+        "Is this an emergency?",
+        "Can this wait until tomorrow?",
+        "Does this need a doctor today?",
+        "Any life-threatening finding?",
+        "Is anything here dangerous?",
+        "Does the ECG show anything acutely dangerous?",
+        "How urgent is it?",
+        "How dangerous is this ECG?",
+        "Is there anything that needs immediate attention?",
+        "Does it need urgent review?",
+        "Is there a finding that must be acted on at once?",
+        "Anything that can't wait?",
+        "Is there any immediate danger?",
+        "Anything serious?",
+        "Are any of these findings dangerous?",
+        "Is there anything I should act on immediately?",
     ],
 )
 def test_who_must_look_is_the_question_after_urgent_findings(text):
@@ -256,8 +414,26 @@ def test_who_must_look_is_the_question_after_urgent_findings(text):
     assert asked.codes == understand_by_rules("anything urgent?").codes
 
 
+def test_which_findings_are_urgent_is_a_list():
+    for text in ("Which findings are urgent?", "What is dangerous here?"):
+        assert (last(text).intent, last(text).codes) == ("query", GROUPS["urgent finding"])
+
+
 @pytest.mark.parametrize(
-    "text", ["is it urgent to cardiovert?", "who should see this patient", "is this urgent surgery?", "is it urgent to refer him"]
+    "text",
+    [
+        "is it urgent to cardiovert?",
+        "who should see this patient",
+        "is this urgent surgery?",
+        "is it urgent to refer him",
+        "How soon should he be seen?",
+        "Should I go to the emergency room?",
+        "Does this need urgent treatment?",
+        "Does he need a doctor today?",
+        "Is AF dangerous?",
+        "Do I need an ambulance?",
+        "Is this operation urgent?",
+    ],
 )
 def test_urgency_of_what_is_done_is_still_declined(text):
     assert not asks_urgency(text) and last(text).intent == "out_of_scope"

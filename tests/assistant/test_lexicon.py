@@ -89,6 +89,11 @@ def test_how_people_write_is_understood(text: str, codes: tuple[str, ...]) -> No
     assert [m.phrase.codes for m in found] == [codes]
 
 
+def test_an_irregular_heartbeat_is_not_every_arrhythmia() -> None:
+    """Sinus tachycardia is one, and as regular as can be."""
+    assert not any(m.phrase.codes for m in find_phrases("Is there an irregular heartbeat?"))
+
+
 def test_the_longest_phrase_wins() -> None:
     found = find_phrases("voltage criteria for left ventricular hypertrophy, not left ventricular hypertrophy")
     assert [m.phrase.value for m in found] == ["VCLVH", "no", "LVH"]

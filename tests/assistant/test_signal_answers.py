@@ -61,6 +61,15 @@ def test_a_question_on_the_signal_is_answered_as_it_is_put(text: str, quality: Q
     assert said.startswith(start) and values == (value,)
 
 
+def test_a_question_that_is_not_on_the_signal_gets_no_bare_yes() -> None:
+    for text in ("Would you call the heart's electrical timing okay?", "Does all that hold together?"):
+        asked = Question(text, "quality")
+        (line,) = signal_lines(asked, _evidence())
+        assert line.text == "The recording is usable." and bare_answer(asked, _evidence()).values == ("usable",)
+    for text in ("Is the tracing good enough?", "Can I trust it?", "Is there much noise?", "And V3?"):
+        assert signal_lines(Question(text, "quality"), _evidence())[0].text.startswith(("Yes: ", "No: ")), text
+
+
 def test_bad_leads_are_named_and_limits_told() -> None:
     said, _ = _said("Which leads would you not trust?", LIMITED)
     assert said == "Lead V3 should not be relied on. Noise in V3; do not rely on what it shows."

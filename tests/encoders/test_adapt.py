@@ -314,6 +314,13 @@ def test_labels_are_read_with_patients_and_missing_cells(tmp_path: Path) -> None
     assert found.labels == ("a", "b") and found.recordings == ("x1", "x2", "x3") and found.patients == ("p", "p", "q")
     assert np.array_equal(found.values, [[1, np.nan], [0, 1], [np.nan, 0]], equal_nan=True)
     assert found.sexes == ("F", "M", "") and np.isnan(found.ages[1]) and np.isnan(found.ages[2])
+    assert found.lines == (2, 3, 5)
+    assert [remark.split(";")[0] for remark in found.remarks] == [
+        "Line 5 of labels.csv: the age '300' is no number from 0 to 130"
+    ]
+    tabs = table(tmp_path / "l.csv", "file\tage\tsex\tx\na\t71,5\tMale\t1\nb\tunknown\t?\t0\nc\told\tX\t0\n")
+    assert tabs.ages[0] == 71.5 and np.isnan(tabs.ages[1:]).all() and tabs.sexes == ("M", "", "")
+    assert len(tabs.remarks) == 2 and all(remark.startswith("Line 4 of labels.csv: the ") for remark in tabs.remarks)
     assert table(tmp_path / "l.csv", "record,age\nx,71.5\n", "regression", ("age",)).values[0, 0] == 71.5
 
 
@@ -339,6 +346,47 @@ def test_bad_tables_are_refused_in_one_sentence(tmp_path: Path, text: str, task:
     assert str(refused.value).count(". ") == 0
 
 
+def test_a_table_that_is_not_there_or_not_in_utf_8_is_named_so(tmp_path: Path) -> None:
+    file = tmp_path / "l.csv"
+    with pytest.raises(QueryError, match="l.csv' does not exist"):
+        read_labels(file, "binary")
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
+        file.write_bytes("recording,x\na,1\n".encode(encoding))
+        with pytest.raises(QueryError, match="is in UTF-16; save it as UTF-8"):
+            read_labels(file, "binary")
+    file.write_bytes("recording,größe\na,1\n".encode("latin-1"))
+    with pytest.raises(QueryError, match="is not text in UTF-8; save it as UTF-8"):
+        read_labels(file, "binary")
+
+
+def test_rows_of_one_signal_that_contradict_each_other_are_all_left_out(
+    tmp_path: Path, synthetic_ecg: Callable[..., ECG]
+) -> None:
+    seeds = {"a": 0, "b": 0, "c": 0, "d": 1, "e": 1, "f": 2}
+    ecgs = {name: synthetic_ecg(seed=seed, rate_bpm=60 + 10 * seed) for name, seed in seeds.items()}
+    for name in ecgs:
+        (tmp_path / f"{name}.csv").write_text(name)
+
+    def loaded(rows: str, task: str = "binary") -> tuple[list[str], Examples]:
+        labels = table(tmp_path / "l.txt", rows, task)
+        found = load_examples([], labels, lead_set("12"), tmp_path, lambda path: ecgs[path.stem])
+        return [sentence.replace("its signal stands in ", "") for sentence in found.left_out], found
+
+    told, found = loaded("recording,x\na.csv,1\nd.csv,1\nb.csv,1\ne.csv,1\nc.csv,0\nf.csv,0\n")
+    assert told == [
+        *(f"{name}.csv: lines 2, 4 and 6 of labels.csv, which say x 1 and 0; mend the labels." for name in "abc"),
+        "e.csv: its signal is the same as that of d.csv (line 3).",
+    ]
+    assert found.values[:, 0].tolist() == [1, 0]
+    # A cell that is not known contradicts nothing.
+    told, found = loaded("recording,x,y\nd.csv,1,\ne.csv,1,0\nf.csv,0,1\n", "multilabel")
+    assert len(told) == 1 and len(found) == 2
+    told, found = loaded("recording,x\nd.csv,55\ne.csv,57.5\nf.csv,60\n", "regression")
+    assert len(told) == 2 and "which say x 55 and 57.5" in told[0] and len(found) == 1
+    with pytest.raises(QueryError, match="None of the 2 rows.*which say x 1 and 0"):
+        loaded("recording,x\nd.csv,1\ne.csv,0\n")
+
+
 def test_recordings_are_found_and_what_cannot_be_used_is_named(tmp_path: Path, synthetic_ecg: Callable[..., ECG]) -> None:
     ecgs = {f"r{i}": synthetic_ecg(seed=i, rate_bpm=60 + i, age_years=50 + i, sex="F") for i in range(3)}
     ecgs["twin"] = ecgs["r0"]
@@ -356,9 +404,13 @@ def test_recordings_are_found_and_what_cannot_be_used_is_named(tmp_path: Path, s
     assert found.ages.tolist() == [30, 51, 52] and found.sexes == ("F", "F", "F")
     told = dict(sentence.split(": ", 1) for sentence in found.left_out)
     assert set(told) == {"twin", "short", "lead2", "lost", "other"}
-    assert "same as another" in told["twin"] and "1.8 s" in told["short"] and "no label" in told["other"]
+    assert "same as that of r0 (line 2)" in told["twin"] and "no such recording was given" in told["lost"]
+    assert "1.8 s" in told["short"] and "no label" in told["other"]
     labels = table(tmp_path / "l.csv", "recording,x\ndeep/r0.csv,1\n")
     beside = load_examples([], labels, lead_set("I"), tmp_path, lambda path: ecgs[path.stem])
+    labels = table(tmp_path / "l.csv", "recording,x\ndeep/r0.csv,1\ndeep/gone.csv,0\n")
+    gone = load_examples([], labels, lead_set("I"), tmp_path, lambda path: ecgs[path.stem])
+    assert gone.left_out == ("gone.csv: gone.csv is in labels.csv, but there is no such file beside it; check the path.",)
     assert not beside.signals[0, 1:].any() and beside.signals[0, 0].any() and not beside.patients_given
     (tmp_path / "r0.csv").write_text("a second one")
     labels = table(tmp_path / "l.csv", "recording,x\nr0,1\n")

@@ -195,6 +195,15 @@ def test_what_cannot_be_read_is_said_in_one_sentence(tmp_path: Path, synthetic_e
     assert "beside" in sentence(lambda: read(alone))
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_a_table_in_utf_16_is_said_to_be_one(tmp_path: Path, synthetic_ecg: Maker, encoding: str) -> None:
+    file = write_csv(tmp_path / "sheet.csv", synthetic_ecg())
+    file.write_bytes(file.read_text(encoding="utf-8").encode(encoding))
+    assert "UTF-16; save it as UTF-8" in sentence(lambda: read(file, fs_hz=500))
+    file.write_bytes(np.arange(-500, 500, dtype="<i2").tobytes())  # numbers of two bytes are no text, however small
+    assert "UTF-16" not in sentence(lambda: read(file, fs_hz=500))
+
+
 def test_long_recordings_are_refused_before_they_are_read(tmp_path: Path) -> None:
     (tmp_path / "holter.hea").write_text("holter 1 250 21600000\nholter.dat 16 200 16 0 0 0 0 I\n")
     (tmp_path / "holter.dat").write_bytes(b"\0\0" * 100)

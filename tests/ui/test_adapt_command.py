@@ -101,7 +101,8 @@ def test_adapt_trains_lists_shows_and_removes(home: Path, ward: Path, capsys: py
         (["--label", "narrow"], "no column 'narrow'"),
         (["--task", "regression", "--label", "patient"], "give a number"),
         (["nowhere.hea"], "There is no 'nowhere.hea'"),
-        (["--labels", "nowhere.csv"], "cannot be read"),
+        (["--labels", "gone/nowhere.csv"], "The table 'gone/nowhere.csv' does not exist"),
+        (["gone/r1.hea"], "There is no 'gone/r1.hea'"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(
@@ -121,6 +122,45 @@ def test_too_few_patients_are_refused_before_anything_is_encoded(
     assert cli.main(argv(ward)) == 2
     assert "wide has 7 patients with it; at least 10" in capsys.readouterr().err
     assert not home.exists()
+
+
+def test_the_card_holds_the_command_that_was_run(home: Path, ward: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def command() -> str:
+        told: str = json.loads(capsys.readouterr().out)["command"]
+        return told
+
+    assert cli.main(argv(ward, "--label", "wide", "--seed", "3", "--json")) == 0
+    assert command() == (
+        "ecg-assistant adapt RECORDINGS --labels labels.csv --name wide --task binary --method linear --label wide"
+        " --fs 100.0 --unit mV --seed 3"
+    )
+    # Where the table's own paths lead to the recordings, the command names none.
+    lines = (ward.parent / "labels.csv").read_text().replace("wide", "wide wave").replace("\nr", "\nward/r").splitlines()
+    paths = [line.replace(",", ".csv,", 1) if line.startswith("ward/") else line for line in lines]
+    (ward.parent / "mine.csv").write_text("\n".join(paths) + "\n")
+    words = argv(ward, "--replace", "--json", "--leads", "I")
+    words[3] = str(ward.parent / "mine.csv")
+    assert cli.main([words[0], *words[2:]]) == 0
+    assert command() == (
+        "ecg-assistant adapt --labels mine.csv --name wide --task binary --method linear --leads I --fs 100.0 --unit mV --seed 0"
+    )
+
+
+def test_contradicting_rows_and_cells_that_are_none_are_told(
+    home: Path, ward: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = ward.parent / "labels.csv"
+    lines = labels.read_text().replace("Miller2,42,F", "Miller2,400,q").splitlines()
+    labels.write_text("\n".join([*lines, "r5,Miller5,45,M,0", "r6,Miller6,46,F,0"]) + "\n")
+    assert cli.main(argv(ward, "--json")) == 0
+    out, err = capsys.readouterr()
+    assert "Line 4 of labels.csv: the age '400' is no number from 0 to 130" in err
+    assert "Line 4 of labels.csv: the sex 'q' is neither F nor M" in err
+    contested = "left out: r5: its signal stands in lines 7 and 28 of labels.csv, which say wide 1 and 0; mend the labels."
+    assert err.count(contested) == 2
+    assert "left out: r6: its signal is the same as that of r6 (line 8)." in err
+    data = json.loads(out)["data"]
+    assert (data["recordings"], data["left_out"], data["age_unknown"], data["sex"]["unknown"]) == (23, 5, 1, 1)
 
 
 @pytest.mark.parametrize("command", ["adapt", "heads", "heads list", "heads show", "heads remove"])

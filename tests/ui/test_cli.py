@@ -171,16 +171,37 @@ def test_predict_gives_every_recording_a_row_whatever_it_is(
     named = [str(tmp_path / "list.txt"), str(tmp_path / "[bg]*.csv"), str(tmp_path / "empty.hea"), "gone.hea"]
     assert cli.main(["predict", *named, "--out", str(out), "--fs", "500", "--unit", "mV"]) == 0
     rows = _table(out)
-    assert list(rows[0]) == ["record", *CODES, "usable", "error"]
+    assert list(rows[0]) == ["record", *CODES, "usable", "verdict", "reasons", "error"]
     assert [Path(row["record"]).name for row in rows] == ["good.csv", "demo:af", "broken.csv", "empty.hea", "gone.hea"]
     for row in rows[:2]:
-        assert row["error"] == "" and row["usable"] == "true" and all(row[code] == "0.250000" for code in CODES)
+        assert (row["error"], row["usable"], row["verdict"]) == ("", "true", "usable")
+        assert all(row[code] == "0.250000" for code in CODES)
     for row in rows[2:]:
-        assert row["error"] and row["usable"] == "false" and not any(row[code] for code in CODES)
+        assert row["error"] and row["usable"] == "false" and not any(row[code] for code in (*CODES, "verdict", "reasons"))
         assert str(tmp_path) not in row["error"]
     assert "3 of 5" in capsys.readouterr().err
     assert not out.with_name("table.csv.part").exists()
     assert cli.main(["predict", "gone.hea", "--out", str(out)]) == 2 and _table(out)[0]["error"]
+
+
+def test_predict_tells_what_the_signal_is_apart_from_what_can_be_read_of_its_leads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from encoders.leadsets import needed_set
+
+    class Choosy:
+        def encode(self, ecgs: list[Any]) -> list[Any]:
+            return [needed_set(ecg.leads) for ecg in ecgs]
+
+    monkeypatch.setattr(encoders.encode.Encoder, "load", classmethod(lambda cls, path=None: Choosy()))
+    ecg = demo("normal").select(("V1", "V5"))
+    for name, x in (("chest.csv", ecg.signal_mv), ("short.csv", ecg.signal_mv[:, :2500])):
+        np.savetxt(tmp_path / name, x.T, fmt="%.3f", delimiter=",", header="V1_mV,V5_mV", comments="")
+    out = tmp_path / "table.csv"
+    assert cli.main(["predict", str(tmp_path / "*.csv"), "--fs", "500", "--out", str(out)]) == 2
+    chest, short = _table(out)
+    assert (chest["usable"], chest["verdict"], chest["reasons"]) == ("true", "usable", "") and "not calibrated" in chest["error"]
+    assert (short["usable"], short["verdict"]) == ("false", "unusable") and "lasts 5.0 s" in short["reasons"]
 
 
 def test_tables_go_to_stdout_without_out(stub_encoder: None, capsys: pytest.CaptureFixture[str]) -> None:
@@ -212,6 +233,13 @@ def test_expand_keeps_the_header_of_a_wfdb_record_and_each_name_once(tmp_path: P
     (tmp_path / "empty.txt").write_text("\n# nothing\n", encoding="utf-8")
     with pytest.raises(QueryError, match="empty"):
         expand([str(tmp_path / "empty.txt")])
+    (tmp_path / "sheet.txt").write_text("a.hea\n", encoding="utf-16")
+    for named, said in (
+        ("gone/*.hea", r"No file fits the pattern 'gone/\*.hea'"), ("gone/list.txt", "The list 'gone/list.txt' does not exist"),
+        (str(tmp_path / "sheet.txt"), "is in UTF-16; save it as UTF-8"),
+    ):  # fmt: skip
+        with pytest.raises(QueryError, match=said):
+            expand([named])
 
 
 def test_train_all_and_align_call_the_chain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -16,10 +16,12 @@ from assistant.answers import compare
 from assistant.evidence import ABSENT, Evidence
 from assistant.serial import compare_evidence
 from encoders.compare import NEW, UNCHANGED
-from encoders.ecg import ECG, STANDARD_LEADS
+from encoders.ecg import ECG, STANDARD_LEADS, Filters
+from encoders.gate import check
 from encoders.measurements import LEAD_VALUES, MEASUREMENT_NAMES, MORE_NAMES
 from ui import cli
 from ui.commands import options
+from ui.commands.signals import measure_columns, measure_row
 from ui.demo import demo
 
 
@@ -49,8 +51,43 @@ def test_measure_gives_values_leads_reliability_and_beats_and_survives_a_bad_fil
     assert {f"{v}_{lead}" for v in LEAD_VALUES for lead in STANDARD_LEADS} <= set(good)
     assert 60 <= float(good["rate_bpm"]) <= 75 and float(good["r_mv_V5"]) > 0.5 and good["error"] == ""
     assert int(good["n_beats_qrs_ms"]) >= 8 and 0 < float(good["reliability_qrs_ms"]) <= 1
-    assert broken["error"] and broken["usable"] == "false" and broken["rate_bpm"] == ""
+    assert broken["error"] and broken["usable"] == "false" and broken["rate_bpm"] == broken["verdict"] == ""
+    assert (good["usable"], good["verdict"], good["reasons"]) == ("true", "usable", "")
     assert af["pr_ms"] == "" and af["p_mv_II"] == "" and float(af["rr_irregularity"]) > 0.1
+
+
+def test_measure_says_of_every_value_what_check_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ecg = demo("normal")
+    ecgs = {
+        "filtered": replace(ecg, filters=Filters(high_pass_hz=0.5, low_pass_hz=40.0)),
+        "lead": replace(ecg, signal_mv=np.where(np.array(ecg.leads)[:, None] == "V3", np.float32(0), ecg.signal_mv)),
+        "short": replace(ecg, signal_mv=ecg.signal_mv[:, :2500]),
+        "slow": replace(ecg, signal_mv=ecg.signal_mv[:, ::10], fs_hz=ecg.fs_hz / 10),
+        "plain": ecg,
+    }
+    columns = measure_columns()
+    assert columns[-5:] == ["usable", "verdict", "reasons", "limited", "error"]
+    rows = {}
+    for name, one in ecgs.items():
+        quality = check(one)
+        cells = measure_row(name, one, quality, "")
+        assert len(cells) == len(columns)
+        rows[name] = row = dict(zip(columns, cells, strict=True))
+        assert (row["verdict"], row["reasons"]) == (quality.verdict, " ".join(quality.reasons))
+        limited = row["limited"].split(";") if row["limited"] else []
+        assert set(quality.limited) <= set(limited) <= set(columns) and len(set(limited)) == len(limited)
+        for item in (*MEASUREMENT_NAMES, *MORE_NAMES):
+            assert float(row[f"reliability_{item}"]) == 0 or (quality.usable and item not in limited)
+    plain, filtered, slow = rows["plain"], rows["filtered"], rows["slow"]
+    assert plain["limited"] == "" and min(float(plain[f"reliability_{n}"]) for n in ("st_j_mv_V3", "cornell_mv")) > 0.5
+    # The values stay; what the filters changed is named, with what they changed beside it in every lead.
+    assert filtered["verdict"] == "limited" and filtered["usable"] == "true" and filtered["st_j_mv_V3"] == plain["st_j_mv_V3"]
+    named = filtered["limited"].split(";")
+    assert {"st_j_mv_V3", "st_j60_mv_V3", "st_j80_mv_aVF", "cornell_mv", "r_mv_V5", "s_mv_V1"} <= set(named)
+    assert not {"qrs_ms", "rate_bpm", "t_mv_V3", "q_ms_I"} & set(named) and float(filtered["reliability_qrs_ms"]) > 0.5
+    assert {"st_j_mv_V3", "r_mv_V3", "t_mv_V3"} <= set(rows["lead"]["limited"].split(";"))
+    assert slow["verdict"] == "unusable" and "at least 90 Hz" in slow["reasons"] and float(slow["reliability_rate_bpm"]) == 0
+    assert slow["rate_bpm"] and "lasts 5.0 s" in rows["short"]["reasons"]
 
 
 def test_measure_of_nothing_readable_is_no_success(tmp_path: Path) -> None:
@@ -132,6 +169,8 @@ def test_compare_prints_what_changed(
     printed = capsys.readouterr().out
     assert "QRS duration" in printed and "Within noise" in printed and "limit" in printed
     assert cli.main(["compare", "demo:normal", "demo:normal"]) == 2
+    assert cli.main(["compare", "demo:normal", "demo:af"]) == 0
+    assert "The recordings state different sexes (F and M)" in capsys.readouterr().out
 
 
 def test_an_unusable_recording_is_compared_in_nothing(evidence_of: Callable[[ECG], Evidence]) -> None:

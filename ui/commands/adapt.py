@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ ecg-assistant report recording.hea --head amyloid
 ADAPT_DESCRIPTION = (
     "Trains a head on your own recordings, calibrates it, measures it on patients it has not seen and writes its card. labels.csv"
     " has a row per recording: recording (path or stem), the labels (0 or 1, or a number; empty where not known) and, better than"
-    " not, patient, age and sex. Below a stated bar the head refuses to answer; above it, reports that ask for it (--head) hold"
+    " not, patient, age and sex. What cannot be used is named, and so are rows whose labels contradict each other on one signal:"
+    " none of these is used. Below a stated bar the head refuses to answer; above it, reports that ask for it (--head) hold"
     " its answer, marked research-only. Recordings stay where they are: the head keeps numbers, and embeddings are kept by hash."
 )
 HEADS_EXAMPLES = """
@@ -71,11 +73,15 @@ def add(commands: Any) -> None:
 
 
 def _command(args: argparse.Namespace) -> str:
-    """The command for the card, without names of files, which may be patients'."""
-    words = [f"ecg-assistant adapt RECORDINGS --labels labels.csv --name {args.name} --task {args.task} --method {args.method}"]
-    words += [f"--label {','.join(args.label)}"] if args.label else []
-    words += [f"--leads {','.join(args.leads)}"] if args.leads else []
-    return " ".join([*words, f"--seed {args.seed}"])
+    """The command for the card: all that decides what is learned, but no names of recordings, which may be patients', and no
+    folders."""
+    given = {
+        "--labels": Path(args.labels).name, "--name": args.name, "--task": args.task, "--method": args.method,
+        "--label": ",".join(args.label), "--leads": ",".join(args.leads or ()), "--fs": args.fs, "--unit": args.unit,
+        "--lead-names": ",".join(args.lead_names or ()), "--age": args.age, "--sex": args.sex, "--seed": args.seed,
+    }  # fmt: skip
+    words = [word for name, value in given.items() if value not in (None, "") for word in (name, f"{value}")]
+    return shlex.join(["ecg-assistant", "adapt", *(["RECORDINGS"] if args.files else []), *words])
 
 
 def run_adapt(args: argparse.Namespace) -> int:
@@ -100,7 +106,9 @@ def run_adapt(args: argparse.Namespace) -> int:
     files = [Path(name) for name in expand(args.files)]
     lost = next((file for file in files if not file.exists() and not file.with_name(f"{file.name}.hea").exists()), None)
     if lost is not None:
-        raise QueryError(f"There is no {lost.name!r}; give files, patterns in quotes or folders.")
+        raise QueryError(f"There is no {str(lost)!r}; give files, patterns in quotes or folders.")
+    for sentence in table.remarks:
+        print(sentence, file=sys.stderr)
     with quiet_stdout():
         examples = load_examples(files, table, leads, labels.parent, lambda path: options.read_recording(str(path), args))
         for sentence in examples.left_out:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from encoders.errors import QueryError, RecordingError
 from ui.commands import options
 from ui.commands.output import progress, quiet_stdout, table_rows_to, write_json
-from ui.commands.tables import MANY, expand, summary, why
+from ui.commands.tables import MANY, VERDICT_COLUMNS, expand, judged_recording, summary, verdict_cells, why
 
 if TYPE_CHECKING:
     from encoders.ecg import ECG
+    from encoders.quality import Quality
 
 __all__ = ["add", "fiducial_rows", "measure_columns", "measure_row"]
 
@@ -51,7 +52,9 @@ def add(commands: Any) -> None:
     measure = options.add_parser(
         commands, "measure", "measurements of many recordings, as a table", MEASURE_EXAMPLES,
         "One row per recording: record; every measurement with the unit in its name (empty where not measurable); each lead's"
-        " amplitudes and ST levels; how reliable each measurement is (0-1) and on how many beats it rests; usable; error."
+        " amplitudes and ST levels; how reliable each measurement is (0-1) and on how many beats it rests; what `check` says of"
+        " the signal: usable (true or false), verdict (usable, limited or unusable), reasons, and limited: the columns not to be"
+        " relied on, with ; between them; error. What is limited has a reliability of 0, as has all in an unusable recording."
         " One bad file does not stop the rest; exit code 2 where none can be read.",
     )  # fmt: skip
     delineate = options.add_parser(
@@ -120,29 +123,53 @@ def measure_columns() -> list[str]:
     leads = [f"{value}_{lead}" for lead in STANDARD_LEADS for value in LEAD_VALUES if value != "st_j_mv"]
     return [
         "record", *names, *leads, *(f"reliability_{name}" for name in names), *(f"n_beats_{name}" for name in names),
-        "usable", "error",
+        *VERDICT_COLUMNS, "limited", "error",
     ]  # fmt: skip
 
 
-def measure_row(name: str, ecg: ECG | None, usable: str, error: str) -> list[str]:
-    """One row of the table of ``measure``; all cells between record and usable empty where there is no recording."""
+def _limited(quality: Quality | None) -> list[str]:
+    """Columns not to be relied on: the measurements that `check` names, all values of a bad lead, and those values of every lead
+    that a filter changes as it does the measurements: QRS voltages, and ST levels after J."""
+    from encoders.ecg import STANDARD_LEADS
+    from encoders.measurements import LEAD_VALUES
+    from encoders.quality import limited_by_filters
+
+    if quality is None:
+        return []
+    filtered = limited_by_filters(quality.filters)
+    changed = {"q_mv", "r_mv", "s_mv"} if "cornell_mv" in filtered else set()
+    changed |= {"st_j60_mv", "st_j80_mv"} if "st_j_mv_V1" in filtered else set()
+    leads = [
+        f"{value}_{lead}" for lead in STANDARD_LEADS for value in LEAD_VALUES
+        if value != "st_j_mv" and (lead in quality.bad_leads or value in changed)
+    ]  # fmt: skip
+    return [*quality.limited, *leads]
+
+
+def measure_row(name: str, ecg: ECG | None, quality: Quality | None, error: str) -> list[str]:
+    """One row of the table of ``measure``; all measurements' cells empty where there is no recording."""
     from encoders.ecg import STANDARD_LEADS
     from encoders.measure import measure
     from encoders.measurements import LEAD_VALUES, MEASUREMENT_NAMES, MORE_NAMES
 
-    cells = [""] * (len(measure_columns()) - 3)
+    columns, limited = measure_columns(), _limited(quality)
+    cells = [""] * (columns.index(VERDICT_COLUMNS[0]) - 1)
     if ecg is not None:
         try:
             found = measure(ecg)
             items = [found[m] for m in (*MEASUREMENT_NAMES, *MORE_NAMES)]
             leads = [found.lead(lead).value(v) for lead in STANDARD_LEADS for v in LEAD_VALUES if v != "st_j_mv"]
+            # Beats and leads can agree on what noise, a filter or too slow a sampling made of them: who picks rows by
+            # reliability alone must not get what the gate warns of.
+            relied = set() if quality is None or not quality.usable else {m.name for m in items} - set(limited)
             cells = [
                 *(_cell(item.value) for item in items), *(_cell(value) for value in leads),
-                *(_cell(item.reliability) for item in items), *(str(item.beats) for item in items),
+                *(_cell(item.reliability if item.name in relied else 0.0) for item in items),
+                *(str(item.beats) for item in items),
             ]  # fmt: skip
         except Exception as failure:  # the row says so and the run goes on
-            usable, error = "false", why(failure)
-    return [name, *cells, usable, error]
+            error = why(failure)
+    return [name, *cells, *verdict_cells(quality), ";".join(limited), error]
 
 
 def _cell(value: float | None) -> str:
@@ -150,19 +177,8 @@ def _cell(value: float | None) -> str:
 
 
 def _measured(task: tuple[str, argparse.Namespace]) -> list[str]:
-    from encoders.gate import check
-    from encoders.leadsets import wanted_leads
-
     name, args = task
-    try:
-        ecg = options.read_recording(name, args, long=True)
-    except Exception as error:  # one broken file must never stop a run over thousands
-        return measure_row(name, None, "false", why(error))
-    try:
-        usable, error_ = "true" if check(ecg, wanted=wanted_leads(ecg.leads)).usable else "false", ""
-    except Exception as error:  # readable, so the row keeps its values; only nobody vouches for them
-        usable, error_ = "false", why(error)
-    return measure_row(name, ecg, usable, error_)
+    return measure_row(name, *judged_recording(name, args, long=True))
 
 
 def run_measure(args: argparse.Namespace) -> int:
@@ -273,12 +289,12 @@ def run_compare(args: argparse.Namespace) -> int:
     """Prints what changed from the first recording to the second."""
     if args.earlier == args.later:
         raise QueryError("Both recordings are the same file; give the earlier and the later recording of one patient.")
-    ecgs = [options.read_recording(name, args) for name in (args.earlier, args.later)]
+    earlier, later = (options.read_recording(name, args) for name in (args.earlier, args.later))
     with quiet_stdout():
         from assistant.serial import compare_evidence
 
-        first, second = options.load_assistant(args).analyse_many(ecgs, k=0)
-        result = compare_evidence(first, second)
+        first, second = options.load_assistant(args).analyse_many([earlier, later], k=0)
+        result = compare_evidence(first, second, (earlier, later))
     if args.json:
         write_json(result.to_json())
     else:

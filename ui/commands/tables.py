@@ -17,10 +17,13 @@ from ui.commands.output import progress, quiet_stdout, table_rows_to
 if TYPE_CHECKING:
     from encoders.ecg import ECG
     from encoders.encode import Encoder, Encoding
+    from encoders.quality import Quality
 
-__all__ = ["MANY", "add", "expand", "summary", "why"]
+__all__ = ["MANY", "VERDICT_COLUMNS", "add", "expand", "judged_recording", "summary", "verdict_cells", "why"]
 
 BATCH = 32
+#: What every table of recordings says of the gate's verdict, as `check` gives it.
+VERDICT_COLUMNS = ("usable", "verdict", "reasons")
 MANY = "recordings: files, globs in quotes, demo:NAME, or a .txt list with one recording per line"
 PREDICT_EXAMPLES = """
 ecg-assistant predict recording.hea --out table.csv
@@ -34,9 +37,10 @@ def add(commands: Any) -> None:
     """Adds the commands."""
     predict = options.add_parser(
         commands, "predict", "statement probabilities of many recordings, as a table", PREDICT_EXAMPLES,
-        "One row per recording: record, the calibrated probability of each of the 71 SCP codes, usable, error. Its leads are"
-        " read by the network and measured, and age and sex are heeded where the file tells them. One bad file does not stop the"
-        " rest; exit code 2 where none can be read.",
+        "One row per recording: record; the calibrated probability of each of the 71 SCP codes; what `check` says of the signal:"
+        " usable (true or false), verdict (usable, limited or unusable) and reasons; error, where there are no probabilities. Its"
+        " leads are read by the network and measured, and age and sex are heeded where the file tells them. One bad file does not"
+        " stop the rest; exit code 2 where none can be read.",
     )  # fmt: skip
     predict.add_argument("files", nargs="+", metavar="FILE", help=MANY)
     predict.add_argument("--out", metavar="TABLE.csv", help="where the table goes; stdout where left out")
@@ -61,7 +65,7 @@ def expand(words: Sequence[str]) -> list[str]:
         elif glob.has_magic(word) and not Path(word).exists():
             hits = sorted(hit for hit in glob.glob(word, recursive=True) if Path(hit).is_file())
             if not hits:
-                raise QueryError(f"No file fits the pattern {Path(word).name!r}; check the folder and the pattern.")
+                raise QueryError(f"No file fits the pattern {word!r}; check the folder and the pattern.")
             found += hits
         else:
             found.append(word)
@@ -71,10 +75,9 @@ def expand(words: Sequence[str]) -> list[str]:
 
 
 def _listed(file: Path) -> list[str]:
-    try:
-        lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
-    except (OSError, UnicodeDecodeError):
-        raise QueryError(f"The list {file.name!r} cannot be read; give a text file with one recording per line.") from None
+    from encoders.readers.border import utf8_text
+
+    lines = [line.strip() for line in utf8_text(file, "list").splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
     if not lines:
         raise QueryError(f"The list {file.name!r} is empty; write one recording per line.")
@@ -92,20 +95,26 @@ def why(error: Exception) -> str:
     return f"The recording could not be processed ({type(error).__name__}); check the file."
 
 
-def _attempt(name: str, args: argparse.Namespace) -> tuple[ECG | None, str, str]:
-    """Recording or None, "true"/"false" for usable, error."""
+def judged_recording(name: str, args: argparse.Namespace, *, long: bool = False) -> tuple[ECG | None, Quality | None, str]:
+    """The recording and the gate's verdict on it, None where there is none, and the error, empty where there is none."""
     from encoders.gate import check
     from encoders.leadsets import wanted_leads
 
     try:
-        ecg = options.read_recording(name, args)
+        ecg = options.read_recording(name, args, long=long)
     except Exception as error:  # one broken file must never stop a run over thousands
-        return None, "false", why(error)
+        return None, None, why(error)
     try:
-        usable = check(ecg, wanted=wanted_leads(ecg.leads)).usable
+        return ecg, check(ecg, wanted=wanted_leads(ecg.leads)), ""
     except Exception as error:  # readable, so the row keeps its values; only nobody vouches for them
-        return ecg, "false", why(error)
-    return ecg, "true" if usable else "false", ""
+        return ecg, None, why(error)
+
+
+def verdict_cells(quality: Quality | None) -> list[str]:
+    """The cells of VERDICT_COLUMNS; what nobody judged is not usable, and has no verdict."""
+    if quality is None:
+        return ["false", "", ""]
+    return ["true" if quality.usable else "false", quality.verdict, " ".join(quality.reasons)]
 
 
 def summary(failed: int, total: int) -> int:
@@ -130,11 +139,11 @@ def run_predict(args: argparse.Namespace) -> int:
         found = engine.map(partial(_predicting, args), batches)
         done = (one for batch in found for one in batch)
         for name, one in zip(progress(names, "predict"), done, strict=True):
-            cells, was_read = (_row(name, None, "false", one.reason), False) if isinstance(one, Lost) else one
+            cells, was_read = (_row(name, None, None, one.reason), False) if isinstance(one, Lost) else one
             failed += not was_read
             yield cells
 
-    table_rows_to(args.out, ["record", *CODES, "usable", "error"], rows())
+    table_rows_to(args.out, ["record", *CODES, *VERDICT_COLUMNS, "error"], rows())
     return summary(failed, len(names))
 
 
@@ -146,24 +155,25 @@ def _predicting(args: argparse.Namespace) -> Callable[[list[str]], list[tuple[li
         encoder = Encoder.load()
 
     def work(names: list[str]) -> list[tuple[list[str], bool]]:
-        attempts = [_attempt(name, args) for name in names]
+        attempts = [judged_recording(name, args) for name in names]
         probabilities = iter(_probabilities(encoder, [ecg for ecg, _, _ in attempts if ecg is not None], args.network_alone))
         out = []
-        for name, (ecg, usable, error) in zip(names, attempts, strict=True):
+        for name, (ecg, quality, error) in zip(names, attempts, strict=True):
             values = None if ecg is None else next(probabilities)
-            if isinstance(values, Exception):
-                usable, error, values = "false", why(values), None
-            out.append((_row(name, values, usable, error), values is not None))
+            if isinstance(values, Exception):  # of these leads, say; the verdict on the signal stands beside it
+                error, values = why(values), None
+            out.append((_row(name, values, quality, error), values is not None))
         return out
 
     return work
 
 
-def _row(name: str, probabilities: Any, usable: str, error: str) -> list[str]:
+def _row(name: str, probabilities: Any, quality: Quality | None, error: str) -> list[str]:
     """One line of the table; probabilities (71,), or None where there are none."""
     from encoders.vocabulary import CODES
 
-    return [name, *([""] * len(CODES) if probabilities is None else [f"{p:.6f}" for p in probabilities]), usable, error]
+    cells = [""] * len(CODES) if probabilities is None else [f"{p:.6f}" for p in probabilities]
+    return [name, *cells, *verdict_cells(quality), error]
 
 
 def _probabilities(encoder: Encoder, ecgs: list[ECG], alone: bool) -> list[Any]:
