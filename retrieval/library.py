@@ -53,12 +53,11 @@ class Found:
     asked: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        said = {one.code: one.to_json() for one in self.neighbours if one.listed}
         return {
             "cases": [case.to_json() for case in self.cases],
             "left_out": {"own": self.own, "duplicates": self.duplicates},
             "understood": None if self.query is None else self.query.to_json(),
-            "neighbours": {"asked": self.asked, "statements": said},
+            "neighbours": [one.to_json() for one in self.neighbours if one.listed],
         }
 
 

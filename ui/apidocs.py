@@ -25,6 +25,7 @@ _START = """<h2>How to begin</h2>
 is shown once. Send it with every request, as <code>Authorization: Bearer KEY</code> or as <code>X-API-Key: KEY</code>. On the
 page, sign in with it. A service that runs open on your own machine needs none.</p>
 <pre>curl -H "X-API-Key: $KEY" -F files=@recording.hea -F files=@recording.dat http://127.0.0.1:8000/v1/reports
+curl -H "X-API-Key: $KEY" -F files=@earlier.xml -F files=@later.xml http://127.0.0.1:8000/v1/reports
 curl -H "X-API-Key: $KEY" -F demo=af -F question="What is the QRS duration?" http://127.0.0.1:8000/v1/answers
 curl -H "X-API-Key: $KEY" -F text="left bundle branch block" -F where="age&gt;60" http://127.0.0.1:8000/v1/cases/search
 curl -H "X-API-Key: $KEY" --json @decisions.json http://127.0.0.1:8000/v1/reports/DRAFT_ID/signature</pre>

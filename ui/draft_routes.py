@@ -15,11 +15,22 @@ from encoders.errors import QueryError
 from ui.access import needs
 from ui.audit import Actor, DraftRecord
 from ui.desk import Desk
-from ui.drafted import KINDS, MAX_EDITS, MAX_SENTENCE, SIGNED_SECTIONS, Edit, drafted_sentences
+from ui.drafted import (
+    ADDED,
+    CHANGED,
+    MAX_EDITS,
+    MAX_SENTENCE,
+    Edit,
+    Sentence,
+    drafted_sentences,
+)
 from ui.editing import Edition
 from ui.examples import EXAMPLE_BUNDLE, EXAMPLE_SIGNED, EXAMPLE_STATE
 from ui.forms import About, Demo, Files, Similar, about_of
 from ui.problems import NO_DRAFT, SIGNED_BEFORE, problems, responses
+from ui.reading import stated_codes
+from ui.reporting import drafted, recordings_of
+from ui.schemas import Kind, SignedSection, State
 from ui.signing import MAX_LABEL, Signed, SignedReport
 from ui.takeaway import Made, packed
 from ui.worktop import Desktop
@@ -47,13 +58,14 @@ class Decision(BaseModel):
     """What the signer decided about one drafted sentence, or a sentence of their own."""
 
     model_config = ConfigDict(extra="forbid")
-    kind: str = Field(pattern=f"^({'|'.join(KINDS)})$", description=f"One of {', '.join(KINDS)}.")
+    kind: Kind
     sentence: int | None = Field(None, ge=0, le=MAX_EDITS, description="Number in to_sign, from 0; none for an added one.")
     text: str = Field("", max_length=MAX_SENTENCE, description="The wording of a changed or added sentence.")
     codes: list[str] | None = Field(
-        None, max_length=71, description="Findings that the new wording states as present; left out, a changed one keeps its own."
+        None, max_length=71,
+        description="Findings (SCP codes) that the new wording states as present; left out, they are read from the wording.",
     )
-    section: str = Field("impression", description=f"Where an added sentence goes: {', '.join(SIGNED_SECTIONS)}.")
+    section: SignedSection = Field("impression", description="Where an added sentence goes.")
 
 
 class SignOff(BaseModel):
@@ -83,28 +95,29 @@ def add_draft_routes(app: FastAPI, desk: Desk, desktop: Desktop) -> None:
 
     @app.get(
         "/v1/reports/{draft_id}", summary="What was drafted, and whether it is signed",
-        responses=responses(EXAMPLE_STATE, 404, 422, 503),
+        responses=responses(State, EXAMPLE_STATE, 404, 503),
     )  # fmt: skip
-    def state_of(actor: Annotated[Actor, needs("reports")], draft_id: DraftId) -> JSONResponse:
+    def read_draft(actor: Annotated[Actor, needs("reports")], draft_id: DraftId) -> JSONResponse:
         """The drafted sentences as they were recorded; the whole report is not kept."""
         return JSONResponse(_whole_state(found(draft_id)))
 
     @app.post(
         "/v1/reports/{draft_id}/signature", summary="Sign a draft, sentence by sentence",
-        responses=responses(EXAMPLE_STATE, 404, 408, 409, 413, 422, 503),
+        responses=responses(State, EXAMPLE_STATE, 404, 408, 409, 413, 503),
     )  # fmt: skip
-    def sign(actor: Annotated[Actor, needs("sign")], draft_id: DraftId, sign_off: SignOff) -> JSONResponse:
+    def sign_draft(actor: Annotated[Actor, needs("sign")], draft_id: DraftId, sign_off: SignOff) -> JSONResponse:
         """Every sentence of `to_sign` is accepted, changed or rejected, and others may be added. A draft is signed once.
 
-        A finding that is rejected in one sentence, or changed away, may not stand in another one of the draft.
+        A finding that is rejected in one sentence, or changed away, may not stand in another one of the draft; nor may findings
+        stand that exclude each other. Where a sentence that stated findings is changed into words that cannot be read for
+        certain, `codes` must say what they state (`[]`: none).
 
         Typed text is kept in the audit store with names, dates and long numbers masked; do not write names into it.
         """
-        if found(draft_id).signature is not None:
+        recorded = found(draft_id)
+        if recorded.signature is not None:
             raise HTTPException(409, SIGNED_BEFORE)
-        edits = [
-            Edit(d.kind, d.sentence, d.text, None if d.codes is None else tuple(d.codes), d.section) for d in sign_off.decisions
-        ]
+        edits = [_edit(decision, recorded.sentences) for decision in sign_off.decisions]
         desk.audit.sign(draft_id, actor, sign_off.signer, edits)
         return JSONResponse(_whole_state(found(draft_id)))
 
@@ -113,10 +126,10 @@ def add_draft_routes(app: FastAPI, desk: Desk, desktop: Desktop) -> None:
         response_class=Response,
         responses={
             200: {"description": "The document; one that nobody signed says so (FHIR: `preliminary`).", "content": _DOCUMENTS},
-            **problems(404, 408, 413, 422, 503, 504),
+            **problems(404, 408, 413, 503, 504),
         },
     )  # fmt: skip
-    async def document_of(
+    async def read_document(
         actor: Annotated[Actor, needs("reports")], draft_id: DraftId, about: Annotated[About, Depends(about_of)],
         files: Files = None, demo: Demo = None, k: Similar = 10,
         format: Annotated[Literal["fhir", "pdf", "json"], Form(description="What the document is to be.")] = "fhir",
@@ -129,21 +142,37 @@ def add_draft_routes(app: FastAPI, desk: Desk, desktop: Desktop) -> None:
         recorded = await anyio.to_thread.run_sync(found, draft_id)
 
         def work(loaded: Assistant, ecgs: list[ECG]) -> Made:
-            report = _report(recorded, ecgs[0], loaded.report(ecgs[0], k=k).to_json())
-            made = packed(format, report, ecgs[0], label or None)
-            desk.audit.record("export", actor, recordings=recorded.recordings, kind=format, about=draft_id)
-            return made
+            return packed(format, _report(recorded, ecgs[-1], drafted(loaded, ecgs, k)), ecgs[-1], label or None)
 
-        made = await desktop.with_recordings(files, demo, about, 1, work)
+        made = await desktop.with_recordings(files, demo, about, 2, work)
+        await desktop.keep(
+            lambda: desk.audit.record("export", actor, recordings=recorded.recordings, kind=format, about=draft_id)
+        )
         return Response(made.content, media_type=made.type, headers={
             "Content-Disposition": f'attachment; filename="{made.name}"', "Cache-Control": "no-store",
         })  # fmt: skip
 
 
+def _edit(decision: Decision, drafted: tuple[Sentence, ...]) -> Edit:
+    """The decision with the findings that its words state, read from them where they are left out. Raises QueryError where nobody
+    can tell what became of findings that were drafted."""
+    number, codes = decision.sentence, None if decision.codes is None else tuple(decision.codes)
+    if codes is None and decision.kind in (CHANGED, ADDED):
+        codes = stated_codes(decision.text)
+    if codes is None and decision.kind == CHANGED and number is not None and number < len(drafted) and drafted[number].codes:
+        raise QueryError(
+            f"Sentence {number} stated {', '.join(drafted[number].codes)} as drafted, and its new words cannot be read for"
+            ' certain; give "codes": what they state as present, or [] for none.'
+        )
+    return Edit(decision.kind, number, decision.text, codes, decision.section)
+
+
 def _report(recorded: DraftRecord, ecg: ECG, document: dict[str, Any]) -> SignedReport:
     """The report of a draft as it stands, given its recording read again. Raises QueryError where that is another reading."""
-    if (document["recording"],) != recorded.recordings:
-        raise QueryError("This is not the recording that was drafted; send the same file, with the same leads.")
+    if recordings_of(document) != recorded.recordings:
+        raise QueryError(
+            "This is not the recording that was drafted, or not both of a comparison; send the same files, with the same leads."
+        )
     if document["versions"] != recorded.versions:
         raise QueryError("The draft was made by other weights than run here now; draft the recording again.")
     if drafted_sentences(document) != recorded.sentences:

@@ -7,15 +7,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from assistant.decide import capital
+from assistant.rules import RULES
 from encoders.errors import QueryError
 from encoders.vocabulary import CODES, statement
 from ui.masking import masked
+from ui.reading import NORMAL, read
 
 __all__ = [
     "ACCEPTED",
     "ADDED",
     "CHANGED",
     "COMPARISON",
+    "HUMAN",
     "KINDS",
     "MAX_EDITS",
     "MAX_SENTENCE",
@@ -27,6 +30,7 @@ __all__ = [
     "denied",
     "drafted_sentences",
     "masked_edit",
+    "outright",
     "signed_sentences",
 ]
 
@@ -37,6 +41,8 @@ SIGNED_SECTIONS = (
 )  # fmt: skip
 #: Its sentences tell what became of a finding, which may be wrong though the finding is there.
 COMPARISON = "comparison"
+#: Source of a sentence that a human wrote or reworded; what the draft rests on is not what it says.
+HUMAN = "human"
 _OPEN = ("undetermined", "not assessed")
 MAX_SENTENCE = 1000
 MAX_EDITS = 500
@@ -73,7 +79,8 @@ class Edit:
 
     ``kind``: one of KINDS. ``sentence``: its number in the draft, from 0; None for an added one. ``text``: the new wording of
     a changed or added sentence. ``codes``: findings that the new wording states as present (SCP codes of the vocabulary); None
-    for a changed sentence keeps those of the draft. ``section``: where an added sentence goes.
+    where nobody could read it, and then it states none: what the draft said there is not what a human wrote. ``section``: where
+    an added sentence goes.
     """
 
     kind: str
@@ -135,7 +142,7 @@ def signed_sentences(drafted: Sequence[Sentence], edits: Sequence[Edit]) -> tupl
     for edit in edits:
         _check(edit)
         if edit.kind == ADDED:
-            added.append(Sentence(edit.text.strip(), edit.section, (), edit.codes or (), "human"))
+            added.append(Sentence(edit.text.strip(), edit.section, (), edit.codes or (), HUMAN))
             continue
         if edit.sentence is None or not 0 <= edit.sentence < len(drafted):
             raise QueryError(f"A decision is about sentence {edit.sentence}; the draft has sentences 0 to {len(drafted) - 1}.")
@@ -149,8 +156,7 @@ def signed_sentences(drafted: Sequence[Sentence], edits: Sequence[Edit]) -> tupl
     for number, sentence in enumerate(drafted):
         edit = decided[number]
         if edit.kind == CHANGED:
-            codes = sentence.codes if edit.codes is None else edit.codes
-            kept.append(replace(sentence, text=edit.text.strip(), codes=codes, source="human"))
+            kept.append(replace(sentence, text=edit.text.strip(), codes=edit.codes or (), source=HUMAN))
         elif edit.kind == ACCEPTED:
             kept.append(sentence)
     return (*kept, *added)
@@ -159,40 +165,74 @@ def signed_sentences(drafted: Sequence[Sentence], edits: Sequence[Edit]) -> tupl
 def denied(sentence: Sentence, edit: Edit) -> frozenset[str]:
     """Findings that the decision about a drafted sentence takes out of it.
 
-    None where it is about a comparison (that something changed is denied, and not that it is there), nor where nobody knows
-    what the new words state.
+    None where it is about a comparison: that something changed is denied, and not that it is there.
     """
-    if sentence.section == COMPARISON or edit.kind not in (CHANGED, REJECTED):
-        return frozenset()
-    if edit.kind == CHANGED:
-        return frozenset() if edit.codes is None else frozenset(sentence.codes).difference(edit.codes)
-    return frozenset(sentence.codes)
+    return frozenset() if sentence.section == COMPARISON else frozenset(sentence.codes).difference(_kept(sentence, edit))
 
 
 def check_agreement(drafted: Sequence[Sentence], edits: Sequence[Edit]) -> None:
-    """Raises QueryError where a finding that was taken out of one drafted sentence still stands in another.
+    """Raises QueryError where what would be signed says nothing, or contradicts itself.
 
-    What a human states anew is left alone: it may say in other words, or elsewhere, what was rejected as it was drafted.
+    It does where a finding that was taken out of one drafted sentence still stands in another, where one sentence denies what
+    another states, and where findings stand that exclude each other by the rules of the draft. What a human states anew is else
+    left alone: it may say in other words, or elsewhere, what was rejected as it was drafted.
     """
+    _check_taken_out(drafted, edits)
+    said = signed_sentences(drafted, edits)
+    if not any(sentence.evidence or sentence.source == HUMAN for sentence in said):
+        raise QueryError(
+            "Nothing would be signed: no sentence of the draft that rests on evidence is left; add a sentence of your own."
+        )
+    stated = {code: sentence for sentence in said for code in outright(sentence)}
+    for sentence in said:
+        found = read(sentence.text)
+        for code in found.denied if found is not None else ():
+            if code in stated:
+                raise QueryError(
+                    f"{_quoted(sentence)} denies {statement(code).name}, which {_quoted(stated[code])} states;"
+                    " change or reject one of them."
+                )
+    for rule in RULES:
+        # A one-sided rule tells what the ECG cannot show beside something else; a clinician may know it all the same.
+        one, other = (next((code for code in codes if code in stated), None) for codes in (rule.codes, rule.against))
+        if one is not None and other is not None and not rule.one_sided:
+            raise QueryError(
+                f"{_quoted(stated[one])} states {statement(one).name}, and {_quoted(stated[other])} states"
+                f" {statement(other).name}. {rule.why} Change or reject one of them."
+            )
+
+
+def outright(sentence: Sentence) -> tuple[str, ...]:
+    """The codes of a sentence but for a normal ECG that it calls normal only otherwise."""
+    found = read(sentence.text) if NORMAL in sentence.codes else None
+    return tuple(code for code in sentence.codes if code != NORMAL or found is None or not found.otherwise)
+
+
+def _quoted(sentence: Sentence) -> str:
+    return f'"{sentence.text}" under {sentence.section}'
+
+
+def _check_taken_out(drafted: Sequence[Sentence], edits: Sequence[Edit]) -> None:
     decided = [(drafted[edit.sentence], edit) for edit in edits if edit.sentence is not None]
-    gone = {code: sentence.section for sentence, edit in decided for code in denied(sentence, edit)}
+    gone = {code: (sentence.section, edit) for sentence, edit in decided for code in denied(sentence, edit)}
     for sentence, edit in decided:
         text = edit.text.strip() if edit.kind == CHANGED else sentence.text
         for code in _kept(sentence, edit):
             if code in gone:
+                section, first = gone[code]
+                unread = first.kind == CHANGED and first.codes is None
+                why = f' ("{first.text.strip()}" cannot be read as stating it)' if unread else ""
                 raise QueryError(
-                    f"{capital(statement(code).name)} was taken out under {gone[code]}, but \"{text}\" under {sentence.section}"
-                    " still states it; reject or change that sentence too, or take the first decision back."
+                    f"{capital(statement(code).name)} was taken out under {section}{why}, but \"{text}\" under"
+                    f" {sentence.section} still states it; reject or change that sentence too, or take the first decision back."
                 )
 
 
 def _kept(sentence: Sentence, edit: Edit) -> tuple[str, ...]:
     """Findings of a drafted sentence that it states after the decision, too."""
-    if edit.kind == REJECTED:
-        return ()
-    if edit.kind == ACCEPTED or edit.codes is None:
+    if edit.kind == ACCEPTED:
         return sentence.codes
-    return tuple(code for code in sentence.codes if code in edit.codes)
+    return tuple(code for code in sentence.codes if edit.kind == CHANGED and code in (edit.codes or ()))
 
 
 def _check(edit: Edit) -> None:

@@ -19,6 +19,7 @@ from ui.drafted import (
     ADDED,
     CHANGED,
     COMPARISON,
+    HUMAN,
     MAX_SENTENCE,
     REJECTED,
     SIGNED_SECTIONS,
@@ -28,8 +29,9 @@ from ui.drafted import (
     drafted_sentences,
     signed_sentences,
 )
+from ui.reading import stated_codes
 
-__all__ = ["DRAFTED", "Edition", "Row", "stated_codes"]
+__all__ = ["DRAFTED", "Edition", "Row"]
 
 DRAFTED = "drafted"
 
@@ -38,7 +40,8 @@ DRAFTED = "drafted"
 class Row:
     """One sentence as the page shows it: ``key`` names it in a decision ("3", or "+0" for an added one), ``state`` is
     "drafted" or a kind of ``ui.drafted``, ``text`` as it stands, ``drafted`` as it was written ("" where a human added it),
-    ``follows`` the section of a sentence whose decision it follows ("": none)."""
+    ``follows`` the section of a sentence whose decision it follows ("": none), ``unread`` whether a human wrote it and nobody
+    could read what it states."""
 
     key: str
     section: str
@@ -48,6 +51,7 @@ class Row:
     evidence: tuple[str, ...]
     source: str
     follows: str = ""
+    unread: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """A document of plain types."""
@@ -84,7 +88,7 @@ class Edition:
             return False
         other, sentence = self.drafted[edit.sentence], self.drafted[n]
         alike = set(other.codes) == set(sentence.codes) and COMPARISON not in (other.section, sentence.section)
-        return alike and (edit.codes is None or bool(denied(other, edit)))
+        return alike and bool(denied(other, edit))
 
     def _reaching(self, n: int) -> list[Edit]:
         """Decisions about other sentences that touch what this one states."""
@@ -159,12 +163,12 @@ class Edition:
 
     def change(self, key: str, text: str) -> Edition:
         """The sentence in other words; those that stated the same get them too, unless the words still state it for certain.
-        Raises QueryError for an empty or endless one."""
+        Words that cannot be read state no finding. Raises QueryError for an empty or endless one."""
         words = _checked(text)
         if key.startswith("+"):
             added = self._added()
             n = self._number(key, len(added))
-            added[n] = replace(added[n], text=words, codes=stated_codes(words) or ())
+            added[n] = replace(added[n], text=words, codes=stated_codes(words))
             return self._with_added(added)
         n = self._number(key, len(self.drafted))
         if words == self.drafted[n].text:
@@ -176,7 +180,7 @@ class Edition:
         if section not in SIGNED_SECTIONS:
             raise QueryError("That section is not in the report; choose one of those offered.")
         words = _checked(text)
-        return replace(self, edits=(*self.edits, Edit(ADDED, None, words, stated_codes(words) or (), section)))
+        return replace(self, edits=(*self.edits, Edit(ADDED, None, words, stated_codes(words), section)))
 
     def carried_to(self, drafted: tuple[Sentence, ...]) -> Edition:
         """The same decisions over another draft of the recording, as far as its sentences are the same."""
@@ -223,27 +227,14 @@ class Edition:
             edit = self._decided(n)
             text = edit.text if edit is not None and edit.kind == CHANGED else sentence.text
             state = DRAFTED if edit is None else edit.kind
-            follows = self._follows(n)
-            found[sentence.section].append(
-                Row(str(n), sentence.section, state, text, sentence.text, sentence.evidence, sentence.source, follows)
-            )
+            unread = state == CHANGED and edit is not None and edit.codes is None
+            found[sentence.section].append(Row(
+                str(n), sentence.section, state, text, sentence.text, sentence.evidence, sentence.source, self._follows(n), unread
+            ))  # fmt: skip
         for n, edit in enumerate(self._added()):
-            found[edit.section].append(Row(f"+{n}", edit.section, ADDED, edit.text, "", (), "human"))
+            row = Row(f"+{n}", edit.section, ADDED, edit.text, "", (), HUMAN, unread=edit.codes is None)
+            found[edit.section].append(row)
         return tuple((name, tuple(rows)) for name, rows in found.items() if rows)
-
-
-def stated_codes(text: str) -> tuple[str, ...] | None:
-    """Findings that a typed sentence states as present; None where the checker's grammar cannot read it for certain."""
-    from assistant.claims import FindingClaim
-    from assistant.grammar import parse
-
-    claims = parse(text if text.endswith(".") else f"{text}.")
-    if claims is None:
-        return None
-    found = [claim for claim in claims if isinstance(claim, FindingClaim) and claim.polarity == "present"]
-    if any(claim.quantifier != "all" for claim in found):
-        return None
-    return tuple(dict.fromkeys(code for claim in found for code in claim.codes))
 
 
 def _checked(text: str) -> str:

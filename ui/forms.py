@@ -1,12 +1,14 @@
-"""What a request of the service says of a recording, and the recordings that it holds."""
+"""What a request of the service says of a recording, and the recordings that it holds; nothing that is sent goes unheeded."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import File, Form, Request, UploadFile
+from fastapi.routing import APIRoute
 
 from encoders.ecg import ECG
 from encoders.errors import InputError, QueryError
@@ -16,9 +18,15 @@ from ui.demo import PREFIX, resolve
 from ui.leadwords import chosen_leads, named_leads
 from ui.uploads import Upload, nameless, recordings_in, stored
 
-__all__ = ["MOST_CASES", "About", "Demo", "Files", "Similar", "about_of", "read_recordings", "uploads_of"]
+__all__ = [
+    "MOST_CASES", "About", "Demo", "Files", "Similar", "about_of", "check_heeded", "known_parameters", "read_recordings",
+    "uploads_of",
+]  # fmt: skip
 
 MOST_CASES = 1000
+#: Fields that may come several times, and how a form may be sent.
+_SEVERAL = ("files", "demo")
+_FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 
 @dataclass(frozen=True)
@@ -46,9 +54,11 @@ Demo = Annotated[
 ]
 Similar = Annotated[int, Form(ge=0, le=MOST_CASES, description="Similar cases to look up.")]
 Age = Annotated[float | None, Form(ge=0, le=130, description="Age in years; goes before what the file says.")]
-Sex = Annotated[str | None, Form(pattern="^[FM]?$", description="F or M; goes before what the file says.")]
+Sex = Annotated[Literal["F", "M", ""] | None, Form(description="F or M; goes before what the file says.")]
 Rate = Annotated[float | None, Form(gt=0, le=1e5, description="Sampling rate of a file that does not state it, in Hz.")]
-Unit = Annotated[str | None, Form(pattern="^(uV|mV|V)?$", description="Unit of a file that does not state it: uV, mV or V.")]
+Unit = Annotated[
+    Literal["uV", "mV", "V", ""] | None, Form(description="Unit of a file that does not state it: uV, mV or V.")
+]
 LeadNames = Annotated[
     str | None, Form(max_length=400, description="Lead names, in the file's order, of a file that does not state them: I,II,V2.")
 ]
@@ -89,15 +99,45 @@ async def about_of(
     request: Request, age: Age = None, sex: Sex = None, fs_hz: Rate = None, unit: Unit = None, patient: Patient = None,
     lead_names: LeadNames = None, leads: Leads = None,
 ) -> About:  # fmt: skip
-    """What the form says of the recording; 422 for a field that the route does not have, which would go unheeded."""
+    """What the form says of the recording; 422 for anything but a form, for a field that the route does not have, and for one
+    that came twice where one counts."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind and kind not in _FORMS:
+        raise QueryError(f"The body is sent as {kind[:60]!r}; send a form, as multipart/form-data.")
     known = request.scope["route"].body_field.field_info.annotation.model_fields
-    for name in await request.form():
-        if name not in known:
-            raise QueryError(f"There is no field {name[:100]!r} here; the fields are {', '.join(sorted(known))}.")
+    _check_names("field", [name for name, _ in (await request.form()).multi_items()], known)
     return About(
         age, sex or None, fs_hz, unit or None, patient, named_leads(lead_names) if lead_names else None,
         chosen_leads(leads) if leads else None,
     )  # fmt: skip
+
+
+def known_parameters(request: Request) -> None:
+    """422 for a parameter of the address that the route does not have, or that came twice."""
+    route = request.scope["route"]
+    if isinstance(route, APIRoute) and route.include_in_schema:
+        sent = [name for name, _ in request.query_params.multi_items()]
+        _check_names("parameter", sent, [field.alias for field in route.dependant.query_params])
+
+
+def _check_names(what: str, sent: Sequence[str], known: Collection[str]) -> None:
+    """Raises QueryError for a name that is not known, or that came twice where one counts."""
+    for name, times in Counter(sent).items():
+        if name not in known:
+            allowed = f"the {what}s are {', '.join(sorted(known))}" if known else "there is none; fields go into the form"
+            raise QueryError(f"There is no {what} {name[:100]!r} here; {allowed}.")
+        if times > 1 and name not in _SEVERAL:
+            raise QueryError(f"The {what} {name!r} came {times} times; send it once.")
+
+
+def check_heeded(about: About, *, files: bool, recordings: bool) -> None:
+    """Raises QueryError where the form tells something of a file or a recording, and none was sent."""
+    of_file = {"fs_hz": about.fs_hz, "unit": about.unit, "lead_names": about.lead_names}
+    of_any = {"age": about.age_years, "sex": about.sex, "leads": about.leads}
+    for told, there, what in ((of_file, files, "file"), (of_any, recordings, "recording")):
+        given = [name for name, value in told.items() if value is not None]
+        if given and not there:
+            raise QueryError(f"The request tells {' and '.join(given)} of a {what}, but holds none; send it, or leave that out.")
 
 
 async def uploads_of(files: Sequence[UploadFile] | None) -> list[Upload]:

@@ -16,8 +16,8 @@ from ui.drafted import COMPARISON
 from ui.naming import name_of, number
 from ui.paper import Paper, sheet_of
 from ui.plot import MM_PER_INCH, draw_sheet, scale_text
-from ui.ranges import judged, normal_range
-from ui.signing import SignedReport, checked_label
+from ui.ranges import verdict
+from ui.signing import BESIDE, SignedReport, checked_label, further, pressing, quality_remarks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -134,8 +134,8 @@ def _measurements(document: dict[str, Any]) -> Iterator[str]:
         item = document["measurements"].get(name)
         if item is None:
             continue
-        limits = normal_range(name, document.get("age_years"), document.get("sex"))
-        mark = {"low": " (low)", "high": " (high)", "": ""}[judged(item["value"], name, limits)]
+        word, limits = verdict(name, document)
+        mark = f" ({word})" if word in ("low", "high") else ""
         normal = "" if limits is None else f", normal {limits.words(item['unit'])}"
         yield f"{name_of(name)} {number(item['value'], item['unit'])}{mark}{normal}"
 
@@ -189,26 +189,30 @@ def to_pdf(report: SignedReport, ecg: ECG, label: str | None = None) -> bytes:
 
 
 def _write(pages: _Pages, report: SignedReport) -> None:
-    """Everything but the paper, critical findings first."""
-    document = report.document
-    pages.listed(texts.CRITICAL, (item["text"] for item in document.get("critical") or ()))
-    if document["status"] == "referral":
-        pages.listed(texts.REFERRAL_LEAD, [f"{texts.WHO_LOOKS}: {document['who_should_look']}", *document["reasons"]])
+    """Everything but the paper, critical findings first. Once it is signed, what was signed comes first, and all else stands on
+    pages of its own that say so."""
+    document, signed = report.document, report.signed is not None
+    if signed:
+        _write_said(pages, report)
+        pages.head = (f"{texts.REPORT_TITLE} — {BESIDE}", pages.head[1])
+        pages.turn()
+    for heading, sentences in pressing(document):
+        pages.listed(heading, sentences)
     pages.listed(texts.MEASUREMENTS, ["; ".join(_measurements(document))])
-    quality = document["quality"]
-    if quality["reasons"]:
-        pages.listed(texts.RECORDING_IS.format(quality["verdict"]), quality["reasons"])
-    for name, rows in report.edition.standing():
-        earlier = _compared_with(document) if name == COMPARISON else ""
-        pages.listed(name[0].upper() + name[1:], [earlier, *(s.text for s in rows)])
-    findings = document["findings"]
-    for state, heading in (("undetermined", texts.CANNOT_BE_JUDGED), ("not assessed", texts.NOT_ASSESSED)):
-        names = [f["name"] for f in findings if f["state"] == state]
-        pages.listed(heading, [f"{', '.join(names)}."] if names else [], _SMALL)
-    pages.listed(texts.CONFLICTS, (item["text"] for item in document.get("conflicts") or ()), _SMALL)
-    pages.listed(texts.RESEARCH, (item["text"] for item in document.get("research") or ()), _SMALL)
-    pages.listed(texts.LIMITS, document.get("limits") or (), _SMALL)
+    pages.listed(*quality_remarks(document))
+    if not signed:
+        _write_said(pages, report)
+    for heading, sentences in further(document):
+        pages.listed(heading, sentences, _SMALL)
     if document.get("guarantee"):
         pages.say(str(document["guarantee"]), _SMALL, above_mm=1.6)
     versions = ", ".join(f"{name} {value}" for name, value in document["versions"].items())
-    pages.say(texts.VERSIONS.format(f"{versions}; recording {document['recording']}"), _SMALL, above_mm=1.0)
+    ids = f"recording {document['recording']}" + (f"; draft {report.draft_id}" if report.draft_id else "")
+    pages.say(texts.VERSIONS.format(f"{versions}; {ids}"), _SMALL, above_mm=1.0)
+
+
+def _write_said(pages: _Pages, report: SignedReport) -> None:
+    """The sentences that stand, section by section."""
+    for name, rows in report.said:
+        earlier = _compared_with(report.document) if name == COMPARISON else ""
+        pages.listed(name[0].upper() + name[1:], [earlier, *(s.text for s in rows)])

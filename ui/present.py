@@ -14,7 +14,7 @@ from ui.drafted import ACCEPTED, ADDED, CHANGED, REJECTED, SIGNED_SECTIONS
 from ui.editing import DRAFTED, Row
 from ui.panes import chips
 from ui.paper import GAINS, SHOWN_S, SPEEDS, View
-from ui.signing import MAX_LABEL, SignedReport, when
+from ui.signing import BESIDE, MAX_LABEL, SignedReport, when
 
 __all__ = [
     "document_html", "empty_html", "header_html", "hint_html", "message_html", "paper_html", "plain", "sign_html", "tools_html",
@@ -24,6 +24,8 @@ Document = Mapping[str, Any]
 _STATE_WORDS = {
     DRAFTED: texts.AS_DRAFTED, ACCEPTED: texts.ACCEPTED, CHANGED: texts.CHANGED, REJECTED: texts.REJECTED, ADDED: texts.ADDED,
 }  # fmt: skip
+#: Beside words of the reader's own that the checker's grammar cannot read.
+_UNREAD = "These words are signed as they stand, but no finding is read from them, so none is exported as a code."
 
 
 def header_html(sign_out: bool = False) -> str:
@@ -153,6 +155,8 @@ def _row(row: Row, document: Document, closed: bool) -> str:
     was = ""
     if row.state == CHANGED:
         was = f'<span class="ea-was">{escape(texts.DRAFTED_AS)} <del>{escape(row.drafted)}</del></span>'
+    if row.unread:
+        was += f'<span class="ea-was">{escape(_UNREAD)}</span>'
     tools = ""
     if not closed:
         accept = _tool("accept", row.key, texts.ACCEPT, "✓", row.text, pressed=row.state == ACCEPTED)
@@ -182,32 +186,17 @@ def _add_form() -> str:
 
 
 def document_html(report: SignedReport) -> str:
-    """The draft or the referral with its state, critical remarks in front, and every sentence open to judgement until signed."""
+    """The draft or the referral with its state: critical remarks in front, and every sentence open to judgement. Once it is
+    signed, what was signed is in front, and what the machine drafted beside it apart."""
     document = report.document
     referral, closed = document["status"] == "referral", report.signed is not None
-    quality = document["quality"]
     state = "signed" if closed else "unconfirmed"
-    parts = [
-        f'<div class="ea-box ea-draft" data-state="{state}"><b>{escape(report.state)}</b> {escape(_remaining(report))}</div>',
-        _critical(document),
-    ]
-    if referral:
-        parts.append(_referral(document))
-    # A recording that is referred for its quality has said so already.
-    remarks = [sentence for sentence in quality["reasons"] if sentence not in document["reasons"]]
-    if remarks:
-        verdict = escape(texts.RECORDING_IS.format(quality["verdict"]))
-        parts.append(f'<div class="ea-box ea-quality"><b>{verdict}.</b>{_plain(remarks)}</div>')
-    if referral:
-        parts.append(f"<h3>{escape(texts.KNOWN_ALL_THE_SAME)}</h3>")
-    for name, rows in report.edition.rows():
-        heading = escape(name[0].upper() + name[1:])
-        level = "h3" if name == "impression" and not referral else "h4"
-        items = "".join(_row(row, document, closed) for row in rows)
-        kind = "ea-sentences ea-impression" if name == "impression" else "ea-sentences"
-        parts.append(f'<{level}>{heading}</{level}><ul class="{kind}">{items}</ul>')
-    if not closed:
-        parts.append(_add_form())
+    head = f'<div class="ea-box ea-draft" data-state="{state}"><b>{escape(report.state)}</b> {escape(_remaining(report))}</div>'
+    if closed:
+        parts = [head, _sentences(report), f"<h3>{escape(BESIDE)}</h3>", _pressing(document)]
+    else:
+        known = f"<h3>{escape(texts.KNOWN_ALL_THE_SAME)}</h3>" if referral else ""
+        parts = [head, _pressing(document), known, _sentences(report), _add_form()]
     parts.append(_not_judged(document))
     conflicts = document.get("conflicts") or []
     if conflicts:
@@ -222,6 +211,31 @@ def document_html(report: SignedReport) -> str:
         parts.append(f"<h4>{escape(texts.LIMITS)}</h4>{_plain(document['limits'])}")
     status = escape(document["status"])
     return f'<div class="ea-document" data-status="{status}" data-signed="{str(closed).lower()}">{"".join(parts)}</div>'
+
+
+def _pressing(document: Document) -> str:
+    """What stands in front of a draft: critical remarks, whom a referral goes to and why, what is wrong with the recording."""
+    quality = document["quality"]
+    referral = _referral(document) if document["status"] == "referral" else ""
+    # A recording that is referred for its quality has said so already.
+    remarks = [sentence for sentence in quality["reasons"] if sentence not in document["reasons"]]
+    verdict = escape(texts.RECORDING_IS.format(quality["verdict"]))
+    said = f'<div class="ea-box ea-quality"><b>{verdict}.</b>{_plain(remarks)}</div>' if remarks else ""
+    return f"{_critical(document)}{referral}{said}"
+
+
+def _sentences(report: SignedReport) -> str:
+    """All sentences, rejected ones too, section by section."""
+    document, closed = report.document, report.signed is not None
+    referral = document["status"] == "referral"
+    parts = []
+    for name, rows in report.edition.rows():
+        heading = escape(name[0].upper() + name[1:])
+        level = "h3" if name == "impression" and (closed or not referral) else "h4"
+        items = "".join(_row(row, document, closed) for row in rows)
+        kind = "ea-sentences ea-impression" if name == "impression" else "ea-sentences"
+        parts.append(f'<{level}>{heading}</{level}><ul class="{kind}">{items}</ul>')
+    return "".join(parts)
 
 
 def _remaining(report: SignedReport) -> str:

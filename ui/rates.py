@@ -32,8 +32,8 @@ class FindingRate:
     """Signed drafts of one finding.
 
     ``drafted``: signed drafts that stated it; of these ``accepted`` (every sentence with it stands as drafted), ``rejected``
-    (none of them stands, or none states it any more) and ``changed`` (the rest). ``added``: signed drafts that did not state
-    it, though the signed text does.
+    (none of them stands, or none states it any more for certain) and ``changed`` (the rest). ``added``: signed drafts that did
+    not state it, though the signed text does.
     """
 
     code: str
@@ -117,7 +117,7 @@ def _fates(sentences: tuple[Sentence, ...], edits: list[Edit]) -> dict[str, str]
     added: set[str] = set()
     for edit in edits:
         before = () if edit.sentence is None else sentences[edit.sentence].codes
-        after = before if edit.codes is None else edit.codes
+        after = edit.codes or ()  # words that nobody could read state nothing
         for code in before:
             gone = edit.kind == REJECTED or (edit.kind == CHANGED and code not in after)
             kinds.setdefault(code, []).append(REJECTED if gone else edit.kind)

@@ -8,31 +8,35 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, FastAPI, Form
 from fastapi.responses import HTMLResponse, JSONResponse
-from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from encoders.ecg import ECG
+from encoders.errors import QueryError
 from encoders.leadsets import wanted_leads
 from encoders.patient import hashed
-from ui.access import NOTHING, Access, Sessions, needs
+from ui.access import Access, Sessions, needs
 from ui.apidocs import docs_html
 from ui.audit import Actor, AuditStore
 from ui.audit_routes import add_audit_routes
 from ui.desk import Desk
 from ui.draft_routes import add_draft_routes, state_json
-from ui.examples import EXAMPLE_DRAFTED, EXAMPLE_HEALTH, EXAMPLE_MEASUREMENTS
-from ui.forms import MOST_CASES, About, Demo, Files, Similar, about_of
+from ui.examples import EXAMPLE_ANSWER, EXAMPLE_CASES, EXAMPLE_HEALTH, EXAMPLE_MEASUREMENTS, EXAMPLE_REPORT
+from ui.forms import MOST_CASES, About, Demo, Files, Similar, about_of, check_heeded, known_parameters
 from ui.health import health
 from ui.keys import KeyFile
 from ui.limits import Limits, Rates
 from ui.parcels import add_parcel_route
-from ui.problems import add_handlers, responses
+from ui.problems import NothingElse, add_handlers, responses
+from ui.reporting import drafted, found_document, recordings_of
+from ui.schemas import Answered, Drafted, FoundCases, Health, Measured
 from ui.shield import Shield
 from ui.signin import add_sign_in, sign_in_html
-from ui.texts import EXAMPLE_ANSWER, EXAMPLE_CASES, EXAMPLE_REPORT, INTENDED_USE, SERVICE_DESCRIPTION
+from ui.texts import INTENDED_USE, SERVICE_DESCRIPTION
 from ui.worktop import Desktop
 
 if TYPE_CHECKING:
     from assistant import Assistant
+    from encoders.quality import Quality
 
 __all__ = ["create_app"]
 
@@ -69,6 +73,7 @@ def create_app(
     app = FastAPI(
         title="ECG assistant", description=SERVICE_DESCRIPTION, version=str(health(desk)["version"]),
         docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json", redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name, dependencies=[Depends(known_parameters)],
         form_limits={"max_files": granted.files, "max_fields": granted.fields, "max_part_size": granted.form_bytes},
     )  # fmt: skip
     # The last one added is met first.
@@ -88,10 +93,8 @@ def create_app(
     async def docs() -> HTMLResponse:
         return HTMLResponse(docs_html(app.openapi()))
 
-    @app.api_route("/v1/{rest:path}", include_in_schema=False, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
-    async def nothing_else(rest: str) -> JSONResponse:
-        raise HTTPException(404, NOTHING)
-
+    for address in ("/v1", "/v1/{rest:path}"):
+        app.router.routes.append(Route(address, NothingElse(app)))
     if page:
         from ui.page import mount
 
@@ -105,73 +108,81 @@ def _add_work(app: FastAPI, desk: Desk, desktop: Desktop) -> None:
 
     @app.post(
         "/v1/reports", summary="Draft a report of one recording, or refer it",
-        responses=responses({**EXAMPLE_REPORT, **EXAMPLE_DRAFTED}, 408, 413, 422, 503, 504),
+        responses=responses(Drafted, EXAMPLE_REPORT, 408, 413, 503, 504),
     )  # fmt: skip
-    async def reports(
+    async def draft_report(
         actor: Annotated[Actor, needs("reports")], about: Annotated[About, Depends(about_of)],
         files: Files = None, demo: Demo = None,
         k: Similar = 10,
     ) -> JSONResponse:  # fmt: skip
-        """A draft is unconfirmed until it is signed. It comes with a `draft_id` and, as `to_sign`, the sentences to decide."""
+        """A draft is unconfirmed until it is signed. It comes with a `draft_id` and, as `to_sign`, the sentences to decide.
 
-        def work(loaded: Assistant, ecgs: list[ECG]) -> dict[str, Any]:
-            document = loaded.report(ecgs[0], k=k).to_json()
-            entry = desk.audit.record("report", actor, recordings=[ecgs[0].content_hash()], document=document)
-            recorded = desk.audit.draft(entry.id)
-            return {**document, **({} if recorded is None else state_json(recorded))}
+        With two recordings of one patient, the earlier one first, the later one is reported and compared with the other.
+        Where `status` is "referral", `reasons` and `who_should_look` tell why, and who goes on."""
+        document = await desktop.with_recordings(files, demo, about, 2, lambda loaded, ecgs: drafted(loaded, ecgs, k))
 
-        return JSONResponse(await desktop.with_recordings(files, demo, about, 1, work))
+        def recorded() -> dict[str, Any]:
+            entry = desk.audit.record("report", actor, recordings=recordings_of(document), document=document)
+            known = desk.audit.draft(entry.id)
+            return {**document, **({} if known is None else state_json(known))}
+
+        return JSONResponse(await desktop.keep(recorded))
 
     @app.post(
         "/v1/answers", summary="Answer a question about one or two recordings",
-        responses=responses(EXAMPLE_ANSWER, 408, 413, 422, 503, 504),
+        responses=responses(Answered, EXAMPLE_ANSWER, 408, 413, 503, 504),
     )  # fmt: skip
-    async def answers(
+    async def answer_question(
         actor: Annotated[Actor, needs("answers")], about: Annotated[About, Depends(about_of)],
         question: Annotated[
             str, Form(min_length=1, max_length=MAX_QUESTION, examples=["What is the QRS duration?"], description=QUESTION)
         ],
         files: Files = None, demo: Demo = None,
     ) -> JSONResponse:  # fmt: skip
-        """Of two recordings the earlier one comes first. The question is kept; do not write names into it."""
+        """Of two recordings the earlier one comes first; `caution` says where their own times, ages or sexes speak against that.
+        The question is kept; do not write names into it."""
 
         def work(loaded: Assistant, ecgs: list[ECG]) -> dict[str, Any]:
-            document = loaded.ask(ecgs, question).to_json()
-            hashes = [ecg.content_hash() for ecg in ecgs]
-            desk.audit.record(
-                "question", actor, recordings=hashes, asked=question, document=document, versions=loaded.versions()
-            )
-            return document
+            from assistant.serial import order_caution
 
-        return JSONResponse(await desktop.with_recordings(files, demo, about, 2, work))
+            document, hashes = loaded.ask(ecgs, question).to_json(), [ecg.content_hash() for ecg in ecgs]
+            caution = [] if len(ecgs) == 1 else list(order_caution(ecgs[0], ecgs[1]))
+            return {**document, "recordings": hashes, "caution": caution, "versions": loaded.versions()}
+
+        document = await desktop.with_recordings(files, demo, about, 2, work)
+        return JSONResponse(await desktop.keep(lambda: {**document, "audit_id": desk.audit.record(
+            "question", actor, recordings=document["recordings"], asked=question, document=document
+        ).id}))  # fmt: skip
 
     @app.post(
         "/v1/measurements", summary="Measure one recording, without any finding",
-        responses=responses(EXAMPLE_MEASUREMENTS, 408, 413, 422, 503, 504),
+        responses=responses(Measured, EXAMPLE_MEASUREMENTS, 408, 413, 503, 504),
     )  # fmt: skip
-    async def measurements(
+    async def measure_recording(
         actor: Annotated[Actor, needs("measurements")], about: Annotated[About, Depends(about_of)],
         files: Files = None, demo: Demo = None,
     ) -> JSONResponse:  # fmt: skip
         """Quality, rate, intervals, axes, voltages and ST levels; each value with its reliability, missing ones as null."""
 
         def work(loaded: Assistant, ecgs: list[ECG]) -> dict[str, Any]:
-            from encoders.gate import check
             from encoders.measure import measure
 
-            ecg, recording = ecgs[0], ecgs[0].content_hash()
-            quality = check(ecg, wanted=wanted_leads(ecg.leads))
-            document = {"recording": recording, "quality": quality.to_json(), "measurements": measure(ecg).to_json()}
-            desk.audit.record("measure", actor, recordings=[recording], kind="measurements", versions=loaded.versions())
-            return document
+            (ecg,) = ecgs
+            return {
+                "recording": ecg.content_hash(), "quality": _quality(ecg).to_json(), "measurements": measure(ecg).to_json(),
+                "versions": loaded.versions(),
+            }  # fmt: skip
 
-        return JSONResponse(await desktop.with_recordings(files, demo, about, 1, work))
+        document = await desktop.with_recordings(files, demo, about, 1, work)
+        return JSONResponse(await desktop.keep(lambda: {**document, "audit_id": desk.audit.record(
+            "measure", actor, recordings=[document["recording"]], kind="measurements", versions=document["versions"]
+        ).id}))  # fmt: skip
 
     @app.post(
         "/v1/cases/search", summary="Past cases like a recording or a description",
-        responses=responses(EXAMPLE_CASES, 408, 413, 422, 503, 504),
+        responses=responses(FoundCases, EXAMPLE_CASES, 408, 413, 503, 504),
     )  # fmt: skip
-    async def cases_search(
+    async def search_cases(
         actor: Annotated[Actor, needs("cases")], about: Annotated[About, Depends(about_of)],
         files: Files = None, demo: Demo = None,
         text: Annotated[
@@ -184,26 +195,40 @@ def _add_work(app: FastAPI, desk: Desk, desktop: Desktop) -> None:
         with the recording counts, plus 0.7 times the share of the words that it answers; `where`, and ages, sexes and
         measurements in the words, hold strictly. `left_out` counts the cases that were passed over: those of the same patient
         (send `patient`), and those that are this very recording or one already shown. `neighbours` tells what the 50 nearest
-        cases of the recording list, beside what chance would give; `understood`, how the words were taken."""
+        cases of the recording list, beside what chance would give; `understood`, how the words were taken; `remark`, why the
+        cases may mean nothing, as with a recording that is not usable."""
         words, condition = (text or "").strip() or None, (where or "").strip() or None
 
         def work(loaded: Assistant, ecgs: list[ECG]) -> dict[str, Any]:
             ecg = ecgs[0] if ecgs else None
+            recording = "" if ecg is None else ecg.content_hash()
             found = loaded.library.find(
                 embedding=None if ecg is None else loaded.encoder.encode([ecg])[0].embedding, text=words, where=condition, k=k,
-                patient=hashed(about.patient) if ecg is None else ecg.patient,
-                content_hash="" if ecg is None else ecg.content_hash(),
+                patient=hashed(about.patient) if ecg is None else ecg.patient, content_hash=recording,
             )  # fmt: skip
-            desk.audit.record(
-                "search", actor, recordings=[one.content_hash() for one in ecgs], kind="cases", versions=loaded.versions(),
-                asked=" ".join(part for part in (words, condition) if part),
-            )
-            return {**found.to_json(), "k": k, "where": condition}
+            document = found_document(found, None if ecg is None else _quality(ecg))
+            return {**document, "k": k, "where": condition, "recording": recording or None, "versions": loaded.versions()}
 
-        if files or demo or not (words or condition):
-            return JSONResponse(await desktop.with_recordings(files, demo, about, 1, work))
-        return JSONResponse(await desktop.run(lambda: desktop.in_turn(lambda loaded: work(loaded, []))))
+        if files or any(demo or ()):
+            document = await desktop.with_recordings(files, demo, about, 1, work)
+        elif words or condition:
+            check_heeded(about, files=False, recordings=False)
+            document = await desktop.run(lambda: desktop.in_turn(lambda loaded: work(loaded, [])))
+        else:
+            raise QueryError("The request asks for nothing; send a recording, text or where, or several of them.")
+        return JSONResponse(await desktop.keep(lambda: {**document, "audit_id": desk.audit.record(
+            "search", actor, recordings=[document["recording"]] if document["recording"] else [], kind="cases",
+            versions=document["versions"], asked=" ".join(part for part in (words, condition) if part),
+        ).id}))  # fmt: skip
 
-    @app.get("/v1/health", summary="Versions and artefact hashes; loads nothing", responses=responses(EXAMPLE_HEALTH))
-    async def health_of(actor: Annotated[Actor, needs("health")]) -> JSONResponse:
+    @app.get(
+        "/v1/health", summary="Versions and artefact hashes; loads nothing", responses=responses(Health, EXAMPLE_HEALTH)
+    )
+    async def read_health(actor: Annotated[Actor, needs("health")]) -> JSONResponse:
         return JSONResponse({**health(desk), "intended_use": INTENDED_USE})
+
+
+def _quality(ecg: ECG) -> Quality:
+    from encoders.gate import check
+
+    return check(ecg, wanted=wanted_leads(ecg.leads))

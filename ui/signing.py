@@ -12,18 +12,25 @@ from typing import TYPE_CHECKING, Any
 
 from encoders.errors import QueryError
 from ui import texts
+from ui.drafted import Sentence
 from ui.editing import Edition
 
 if TYPE_CHECKING:
     from ui.audit import Actor, AuditStore
 
-__all__ = ["MAX_LABEL", "Signed", "SignedReport", "checked_label"]
+__all__ = [
+    "BESIDE", "MAX_LABEL", "Part", "Signed", "SignedReport", "checked_label", "further", "pressing", "quality_remarks", "when",
+]  # fmt: skip
 
 MAX_LABEL = 120
 #: What a report is once it is signed, be it drafted as "draft" or "referral".
 SIGNED_STATUS = "signed"
 #: Fields of a document that tell what was drafted, whatever became of it.
-_AS_DRAFTED = ("status", "impression", "sections")
+_AS_DRAFTED = ("status", "impression", "sections", "critical", "reasons", "reason_kinds", "who_should_look")
+#: Over what the machine drafted beside the sentences that were signed.
+BESIDE = "Drafted by the machine, not part of what was signed"
+#: A heading and its sentences.
+Part = tuple[str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,15 @@ class SignedReport:
         """The state in words, as page and prints show it."""
         return texts.BANNER if self.signed is None else texts.SIGNED_BY.format(name=self.signed.name, at=when(self.signed.at))
 
+    @property
+    def said(self) -> tuple[tuple[str, tuple[Sentence, ...]], ...]:
+        """The sentences that stand, by section. That no finding was stated is left out where one stands in its section."""
+        from assistant.frames import FIXED
+
+        nothing = FIXED["no such finding"]
+        each = ((name, tuple(s for s in rows if s.text not in nothing), rows) for name, rows in self.edition.standing())
+        return tuple((name, found or rows) for name, found, rows in each)
+
     def edited(self, edition: Edition) -> SignedReport:
         """The report with another edition. Raises QueryError once it is signed."""
         if self.signed is not None:
@@ -99,13 +115,13 @@ class SignedReport:
         out = {
             **known,
             "status": self.document["status"] if self.signed is None else SIGNED_STATUS,
-            "drafted": {name: self.document[name] for name in _AS_DRAFTED},
+            "drafted": {name: self.document[name] for name in _AS_DRAFTED if name in self.document},
             "state": texts.BANNER if self.signed is None else texts.SIGNED,
             "unconfirmed": self.signed is None,
             "signed_by": None if self.signed is None else self.signed.name,
             "signed_at": None if self.signed is None else self.signed.at,
             "draft_id": self.draft_id or None,
-            "report": {name: [s.text for s in rows] for name, rows in self.edition.standing()},
+            "report": {name: [s.text for s in rows] for name, rows in self.said},
             "sentences": [row.to_json() for _, rows in self.edition.rows() for row in rows],
             "recorded_at": self.recorded_at,
             "intended_use": texts.INTENDED_USE,
@@ -116,3 +132,37 @@ class SignedReport:
 def when(at: str) -> str:
     """A UTC time as people read it: to the minute."""
     return f"{at[:10]} {at[11:16]} UTC"
+
+
+# What the machine drafted beside the sentences ------------------------------------------------------------------------------
+
+
+def pressing(document: dict[str, Any]) -> tuple[Part, ...]:
+    """What comes before everything in a draft: critical remarks, and whom a referral goes to and why."""
+    critical = (texts.CRITICAL, [item["text"] for item in document.get("critical") or ()])
+    if document["status"] != "referral":
+        return (critical,)
+    who = f"{texts.WHO_LOOKS}: {document['who_should_look']}."
+    return critical, (texts.REFERRAL_LEAD, [who, *document["reasons"]])
+
+
+def quality_remarks(document: dict[str, Any]) -> Part:
+    """What is wrong with the recording, if anything."""
+    quality = document["quality"]
+    return texts.RECORDING_IS.format(quality["verdict"]), list(quality["reasons"])
+
+
+def further(document: dict[str, Any]) -> tuple[Part, ...]:
+    """What must stand beside any draft: what could not be judged or was not assessed, conflicts, research and limits."""
+
+    def named(state: str) -> list[str]:
+        names = [finding["name"] for finding in document["findings"] if finding["state"] == state]
+        return [f"{', '.join(names)}."] if names else []
+
+    return (
+        (texts.CANNOT_BE_JUDGED, named("undetermined")),
+        (texts.NOT_ASSESSED, named("not assessed")),
+        (texts.CONFLICTS, [item["text"] for item in document.get("conflicts") or ()]),
+        (texts.RESEARCH, [item["text"] for item in document.get("research") or ()]),
+        (texts.LIMITS, list(document.get("limits") or ())),
+    )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 __all__ = [
     "ACCEPT",
     "ACCEPTED",
@@ -57,9 +55,6 @@ __all__ = [
     "ENTRY_AT",
     "EVIDENCE",
     "EVIDENCE_EMPTY",
-    "EXAMPLE_ANSWER",
-    "EXAMPLE_CASES",
-    "EXAMPLE_REPORT",
     "EXPORT",
     "EXPORTS",
     "FINDINGS",
@@ -76,7 +71,6 @@ __all__ = [
     "KNOWN_ALL_THE_SAME",
     "LABEL_MISSING",
     "LABEL_NOTE",
-    "LATER_THAN_SHOWN",
     "LAYOUT",
     "LAYOUTS",
     "LEADS",
@@ -192,7 +186,6 @@ NO_PREVIOUS = "none"
 SYNTHESISED = "{} (synthesised)"
 ENTRY = "{n}. {name}"
 ENTRY_AT = "{n}. {name}, {at}"
-LATER_THAN_SHOWN = "The recording chosen as previous was recorded after the one shown; change places if that is wrong."
 SHOWN_CAPTION = "This recording"
 PREVIOUS_CAPTION = "Previous recording"
 UNFORESEEN = "Something went wrong on the server's side; the recording was not judged."
@@ -381,56 +374,3 @@ SERVICE_DESCRIPTION = (
     " about it and finds similar past cases. A referral is an answer, too: it says why nothing was stated, and what is known"
     " all the same. Errors are `{\"error\": one sentence}`. Uploads are removed as soon as they are read. "
 ) + INTENDED_USE
-
-EXAMPLE_REPORT: dict[str, Any] = {
-    "status": "draft",
-    "reasons": [],
-    "quality": {"verdict": "usable", "score": 0.97, "reasons": [], "flags": [], "bad_leads": []},
-    "measurements": {
-        "rate_bpm": {"value": 104.0, "unit": "/min", "beats": 17, "leads": ["II"], "reliability": 0.98, "note": ""}
-    },
-    "findings": [
-        {"code": "AFIB", "name": "atrial fibrillation", "probability": 0.97, "state": "present", "urgency": "urgent"}
-    ],
-    "sections": {"rhythm": [{"text": "Atrial fibrillation.", "evidence": ["F:AFIB"], "source": "renderer"}]},
-    "impression": [
-        {"text": "Atrial fibrillation at 104/min.", "evidence": ["F:AFIB", "M:rate_bpm"], "source": "language model"}
-    ],
-    "cases": [{"id": "C:12345", "similarity": 0.93, "age_years": 71, "sex": "M", "statements": {"AFIB": 0.0}}],
-    "left_out": {"own": 0, "duplicates": 0},
-    "neighbours": [
-        {"id": "N:AFIB", "text": "48 of the 50 most similar cases list atrial fibrillation (3.5 expected by chance).",
-         "listed": 48, "asked": 50, "expected": 3.5}
-    ],
-    "critical": [],
-    "limits": [],
-    "unconfirmed": True,
-    "versions": {"schema": "1.0"},
-}
-EXAMPLE_ANSWER: dict[str, Any] = {
-    "status": "answer",
-    "text": "The QRS complex lasts 142 ms [M:qrs_ms].",
-    "values": ["142 ms"],
-    "confidence": 0.95,
-    "evidence": ["M:qrs_ms"],
-    "reasons": [],
-}
-EXAMPLE_CASES: dict[str, Any] = {
-    "cases": [
-        {"id": "C:12345", "similarity": 0.93, "age_years": 71, "sex": "F", "statements": {"CLBBB": 100.0}, "measurements":
-         {"qrs_ms": 152.0}, "where": "PTB-XL 1.0.3 records100/12000/12345_lr", "found_by": "recording"}
-    ],
-    "left_out": {"own": 1, "duplicates": 0},
-    "understood": None,
-    "neighbours": {
-        "asked": 50,
-        "statements": {
-            "CLBBB": {
-                "id": "N:CLBBB", "text": "31 of the 50 most similar cases list complete left bundle branch block (1.2 expected by"
-                " chance).", "listed": 31, "asked": 50, "expected": 1.2, "share": 0.64, "corrected": 0.62,
-            }
-        },
-    },
-    "k": 10,
-    "where": "age>60 and sex=F",
-}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,6 +18,8 @@ __all__ = ["MAX_UPLOAD_BYTES", "Upload", "nameless", "recordings_in", "safe_name
 MAX_UPLOAD_BYTES = 20 * 1024 * 1024
 _ALLOWED_NAME = re.compile(r"[\w][\w .()+=,-]{0,119}", re.UNICODE)
 _BINARY_OF_WFDB = (".dat", ".mat")
+#: Folders of our own, called as no file may be.
+_AGAIN, _APART = "#", "#uploads"
 
 
 @dataclass(frozen=True)
@@ -48,17 +51,26 @@ def _named_in_header(header: bytes) -> set[str]:
     return {line.split()[0] for line in lines[1:]}
 
 
+def _places(folder: Path, names: Sequence[str]) -> list[Path]:
+    """Where each file lies: under its own name, the second one of a name in a folder for the second, and so on. Carts call every
+    recording alike, and the two files of a WFDB record stay together in whatever order they were sent."""
+    seen: Counter[str] = Counter()
+    out = []
+    for name in map(safe_name, names):
+        seen[name] += 1
+        out.append((folder if seen[name] == 1 else folder / f"{_AGAIN}{seen[name]}") / name)
+    return out
+
+
 @contextlib.contextmanager
 def stored(uploads: Sequence[Upload]) -> Iterator[Path]:
     """A temporary folder with the files under their own names; removed when the block is left, whatever happens.
 
-    Raises RecordingError for odd names or two files of one name.
+    Raises RecordingError for odd names.
     """
     with tempfile.TemporaryDirectory(prefix="ecg-upload-") as folder:
-        for upload in uploads:
-            path = Path(folder) / safe_name(upload.name)
-            if path.exists():
-                raise RecordingError("Two uploaded files have the same name; send each file once.")
+        for upload, path in zip(uploads, _places(Path(folder), [upload.name for upload in uploads]), strict=True):
+            path.parent.mkdir(exist_ok=True)
             path.write_bytes(upload.content)
         yield Path(folder)
 
@@ -68,32 +80,28 @@ def nameless(folder: Path, recordings: Sequence[Path]) -> list[Path]:
 
     A WFDB record keeps its own, which its header holds.
     """
-    apart = folder / "uploads"
-    while apart.exists():  # a file may be called so
-        apart = apart.with_name(f"{apart.name}-")
+    apart = folder / _APART
     apart.mkdir()
     return [
-        path if path.suffix.lower() in (".hea", *_BINARY_OF_WFDB) else path.rename(apart / f"upload {number}{path.suffix}")
+        path if path.suffix.lower() in (".hea", *_BINARY_OF_WFDB) else path.rename(apart / f"Upload {number}{path.suffix}")
         for number, path in enumerate(recordings, 1)
     ]
 
 
 def recordings_in(folder: Path, order: Sequence[str]) -> list[Path]:
-    """The recordings among the files, in the order in which they were sent.
+    """The recordings among the files, in the order in which they were sent (``order``: their names).
 
     A WFDB header and the files and segments that it names are one recording; every other file is one of its own. A .dat
     without a header stays, so that the reader can say what is missing.
     """
-    belongs: set[str] = set()
-    headers = {path.stem for path in folder.iterdir() if path.suffix.lower() == ".hea"}
-    for path in folder.iterdir():
-        if path.suffix.lower() == ".hea":
-            belongs |= _named_in_header(path.read_bytes())
+    places = _places(folder, order)
+    headers = [path for path in places if path.suffix.lower() == ".hea"]
+    belongs = {(path.parent, name) for path in headers for name in _named_in_header(path.read_bytes())}
+    described = {(path.parent, path.stem) for path in headers}
     found = []
-    for name in order:
-        path = folder / safe_name(name)
-        segment = path.suffix.lower() == ".hea" and path.stem in belongs
-        if segment or path.name in belongs or (path.suffix.lower() in _BINARY_OF_WFDB and path.stem in headers):
-            continue
-        found.append(path)
+    for path in places:
+        segment = path in headers and (path.parent, path.stem) in belongs
+        binary = path.suffix.lower() in _BINARY_OF_WFDB and (path.parent, path.stem) in described
+        if not (segment or binary or (path.parent, path.name) in belongs):
+            found.append(path)
     return found

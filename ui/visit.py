@@ -13,6 +13,7 @@ from encoders.patient import hashed
 from ui import texts
 from ui.demo import DEMOS, PREFIX, resolve
 from ui.paper import View
+from ui.reporting import recordings_of, report_document
 from ui.signing import SignedReport
 from ui.uploads import Upload, recordings_in, stored
 
@@ -118,7 +119,7 @@ def read_choice(choice: Choice) -> tuple[tuple[Entry, ...], str]:
         title = next((subject.title for subject in DEMOS if PREFIX + subject.name == choice.demo), choice.demo)
         ecg = resolve(choice.demo, age_years=age_years, sex=sex)
         return (Entry(texts.SYNTHESISED.format(title), replace(ecg, patient=patient), typed=typed),), ""
-    # A file that was dropped twice is there once; two that share a name and differ are refused in ``stored``.
+    # A file that was dropped twice is there once.
     paths = [Path(file) for file in choice.files]
     uploads = list(dict.fromkeys(Upload(path.name, path.read_bytes()) for path in paths if path.is_file()))
     found: list[Entry] = []
@@ -179,12 +180,8 @@ def drafted(assistant: Assistant, visit: Visit, step: Step) -> Visit:
     if old is not None and (old.signed is not None or entry.compared_with == visit.previous):
         return visit
     step("write")
-    before = None if visit.previous is None else visit.entries[visit.previous]
-    document = assistant.report_of(entry.reading, None if before is None else before.reading).to_json()
-    # What is taken away says by itself which recording its changes are since.
-    document["compared_with"] = (
-        None if before is None else {"recording": before.ecg.content_hash(), "recorded_at": before.ecg.recorded_at}
-    )
+    of = [entry] if visit.previous is None else [visit.entries[visit.previous], entry]
+    document = report_document(assistant, [one.ecg for one in of], [one.reading for one in of])
     report = SignedReport.of(document, recorded_at=entry.ecg.recorded_at)
     if old is not None:
         report = report.edited(old.edition.carried_to(report.edition.drafted))
@@ -196,7 +193,7 @@ def recorded(desk: Desk, actor: Actor, visit: Visit) -> Visit:
     if visit.report.draft_id:
         return visit
     document = visit.report.document
-    entry = desk.audit.record("report", actor, recordings=[document["recording"]], document=document)
+    entry = desk.audit.record("report", actor, recordings=recordings_of(document), document=document)
     return visit.with_report(replace(visit.report, draft_id=entry.id))
 
 
@@ -207,8 +204,5 @@ def compare(visit: Visit) -> dict[str, Any] | None:
     from assistant.serial import compare_evidence
 
     before = visit.entries[visit.previous]
-    compared = compare_evidence(before.reading.evidence, visit.entry.reading.evidence).to_json()
-    times = (before.ecg.recorded_at, visit.entry.ecg.recorded_at)
-    if all(times) and str(times[0]) > str(times[1]):
-        compared["caution"] = [texts.LATER_THAN_SHOWN, *compared["caution"]]
-    return compared
+    now = visit.entry
+    return compare_evidence(before.reading.evidence, now.reading.evidence, (before.ecg, now.ecg)).to_json()

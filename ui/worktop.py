@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from encoders.ecg import ECG
 from encoders.errors import QueryError
 from ui.desk import Desk
-from ui.forms import About, read_recordings, uploads_of
+from ui.forms import About, check_heeded, read_recordings, uploads_of
 from ui.limits import Limits
 from ui.problems import TOO_LONG
 
@@ -25,13 +25,15 @@ T = TypeVar("T")
 
 
 class Desktop:
-    """Work of the service: a place in the queue, a turn with the assistant, a limit of time, an entry in the audit store."""
+    """Work of the service: a place in the queue, a turn with the assistant, a limit of time, and then an entry in the audit
+    store."""
 
     def __init__(self, desk: Desk, limits: Limits) -> None:
         self.desk, self.limits = desk, limits
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Runs blocking work in a thread; 504 where it takes too long (what it does then comes to nothing)."""
+        """Runs blocking work in a thread; 504 where it takes too long. What it makes then comes to nothing, so long as the work
+        itself writes nothing down: that is for ``keep``."""
 
         def in_its_place() -> T:
             with self.desk.place():
@@ -42,6 +44,11 @@ class Desktop:
                 return await anyio.to_thread.run_sync(in_its_place, abandon_on_cancel=True)
         except TimeoutError:
             raise HTTPException(504, TOO_LONG.format(self.limits.work_s)) from None
+
+    async def keep(self, record: Callable[[], T]) -> T:
+        """Writes down what was made in time, before it is handed out; there is no 504 any more, and no copy of a draft that
+        nobody got."""
+        return await anyio.to_thread.run_sync(record)
 
     def in_turn(self, work: Callable[[Assistant], T]) -> T:
         """Does the work when its turn comes; 429 where that takes half of the time, so that the rest is enough to do it."""
@@ -57,10 +64,11 @@ class Desktop:
         def all_of_it() -> T:
             ecgs = read_recordings(uploads, [name for name in demos or () if name], about)
             if not 1 <= len(ecgs) <= most:
-                allowed = "one recording" if most == 1 else "one or two recordings"
+                allowed = "one recording" if most == 1 else "one recording, or two of one patient"
                 raise QueryError(
                     f"The request holds {len(ecgs)} recordings; send {allowed}, as files (.hea with its .dat) or as demo."
                 )
+            check_heeded(about, files=bool(uploads), recordings=True)
             return self.in_turn(lambda loaded: work(loaded, ecgs))
 
         return await self.run(all_of_it)

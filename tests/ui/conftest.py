@@ -135,6 +135,7 @@ class StubAssistant:
         self.encoder, self.library = StubEncoder(), StubLibrary()
         self.seen: list[ECG] = []
         self.questions: list[str] = []
+        self.earlier: StubReading | None = None
 
     def report(self, ecg: ECG, *, k: int = 10) -> Draft | Referral:
         self.seen.append(ecg)
@@ -144,6 +145,7 @@ class StubAssistant:
         return [StubReading(ecg, evidence_of(ecg)) for ecg in ecgs]
 
     def report_of(self, reading: StubReading, earlier: StubReading | None = None) -> Draft | Referral:
+        self.earlier = earlier
         return self.report(reading.ecg)
 
     def reply(self, readings: tuple[StubReading, ...], question: str, previous: Question | None) -> tuple[Question, Answer]:

@@ -134,7 +134,7 @@ def test_sentences_of_a_report_that_a_human_is_asked_about() -> None:
     assert [s.codes for s in found] == [(), ("SR",), ()]  # only what is stated as present counts as stated
     signed = signed_sentences(found, [Edit(ACCEPTED, 0), Edit(CHANGED, 1, "Sinus tachycardia."), Edit(REJECTED, 2)])
     assert [(s.text, s.source, s.codes) for s in signed] == [
-        ("X cannot be excluded.", "renderer", ()), ("Sinus tachycardia.", "human", ("SR",)),
+        ("X cannot be excluded.", "renderer", ()), ("Sinus tachycardia.", "human", ()),
     ]  # fmt: skip
 
 
@@ -346,6 +346,9 @@ def test_wilson_intervals() -> None:
     assert wilson(10, 10)[1] == 1.0 and wilson(0, 0) == (0.0, 1.0)
 
 
+OWN = Edit(ADDED, text="See the earlier ECG.")
+
+
 def signed(store: AuditStore, lines: list[tuple[str, ...]], edits: list[Edit]) -> None:
     states = {code: "present" for codes in lines for code in codes}
     said = document(*((f"Sentence {n}.", tuple(f"F:{c}" for c in codes)) for n, codes in enumerate(lines)), states=states)
@@ -355,10 +358,10 @@ def signed(store: AuditStore, lines: list[tuple[str, ...]], edits: list[Edit]) -
 def test_rates_per_finding() -> None:
     store = AuditStore(None)
     signed(store, [("AFIB",)], [Edit(ACCEPTED, 0)])
-    signed(store, [("AFIB",)], [Edit(CHANGED, 0, "In other words.")])  # edited, not gone
-    signed(store, [("AFIB",)], [Edit(REJECTED, 0)])
+    signed(store, [("AFIB",)], [Edit(CHANGED, 0, "In other words.", ("AFIB",))])  # edited, not gone
+    signed(store, [("AFIB",)], [Edit(REJECTED, 0), OWN])
     signed(store, [("AFIB",)], [Edit(CHANGED, 0, "Flutter.", ("AFLT",))])  # another finding in its place
-    signed(store, [("AFIB",), ("AFIB", "LVH")], [Edit(ACCEPTED, 0), Edit(CHANGED, 1, "Like that.")])  # one of two is edited
+    signed(store, [("AFIB",), ("AFIB", "LVH")], [Edit(ACCEPTED, 0), Edit(CHANGED, 1, "So.", ("AFIB", "LVH"))])  # one is edited
     signed(store, [("LVH",)], [Edit(ACCEPTED, 0), Edit(ADDED, text="And AF.", codes=("AFIB",))])
     signed(store, [("AFIB",), ("LVH",)], [Edit(REJECTED, 0), Edit(CHANGED, 1, "Both.", ("LVH", "AFIB"))])  # moved
     store.record("report", WARD, document=AF)  # never signed
@@ -373,12 +376,18 @@ def test_rates_per_finding() -> None:
     assert rates.to_json()["findings"][2]["edit_rate"] is None
 
 
+def test_words_that_nobody_can_read_count_as_disagreement() -> None:
+    store = AuditStore(None)
+    signed(store, [("AFIB",)], [Edit(CHANGED, 0, "Not atrial fibrillation.")])
+    assert edit_rates(store.entries()).findings == (FindingRate("AFIB", 1, 0, 0, 1, 0),)
+
+
 # The commands ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def filled(store: AuditStore, file: Path) -> list[Entry]:
-    signed(store, [("AFIB",)], [Edit(REJECTED, 0)])
+    signed(store, [("AFIB",)], [Edit(REJECTED, 0), OWN])
     store.record("question", WARD, asked="=1+1 rate?", document={**AF, "status": "answer"})
     entries = list(store.entries())
     store.close()

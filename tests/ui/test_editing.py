@@ -16,9 +16,11 @@ from ui.drafted import (
     Edit,
     Sentence,
     check_agreement,
+    outright,
     signed_sentences,
 )
-from ui.editing import DRAFTED, Edition, stated_codes
+from ui.editing import DRAFTED, Edition
+from ui.reading import read, stated_codes
 
 
 @pytest.fixture
@@ -79,6 +81,31 @@ def test_empty_and_endless_sentences_and_unknown_sections_are_refused(edition: E
 def test_findings_of_a_typed_sentence_are_read_where_that_is_certain() -> None:
     assert stated_codes("Atrial flutter.") == ("AFLT",) and stated_codes("No atrial fibrillation") == ()
     assert stated_codes("please see me about this one") is None
+    assert stated_codes("Normal ECG") == ("NORM",) and stated_codes("Sinus rhythm. No infarction.") == ("SR",)
+    assert stated_codes("New: atrial fibrillation.") == ("AFIB",) and stated_codes("Left bundle branch block.") is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Not atrial fibrillation.", "AF excluded", "Artefact mimics atrial fibrillation; rhythm is sinus.",
+        "Atrial fibrillation?", "Atrial fibrillation. No.", "Sinus rhythm with frequent atrial ectopics, no atrial fibrillation.",
+    ],
+)  # fmt: skip
+def test_words_that_may_deny_a_finding_never_state_it(edition: Edition, words: str) -> None:
+    assert "AFIB" not in (stated_codes(words) or ())
+    done = edition.change("0", words)
+    assert not any("AFIB" in s.codes for _, rows in done.standing() for s in rows)
+    unread = {row.key for _, rows in done.rows() for row in rows if row.unread}
+    assert unread == ({"0", "1"} if stated_codes(words) is None else set())  # the rhythm section follows with the same words
+    assert {row.key for _, rows in edition.add(words).rows() for row in rows if row.unread} <= {"+0"}
+
+
+def test_an_otherwise_normal_ecg_is_told_from_a_normal_one() -> None:
+    found = read("Sinus rhythm, otherwise normal ECG.")
+    assert found is not None and found.otherwise and found.stated == ("SR", "NORM")
+    assert outright(Sentence("Otherwise normal ECG.", codes=("NORM",))) == ()
+    assert outright(Sentence("Normal ECG.", codes=("NORM", "SR"))) == ("NORM", "SR")
 
 
 # One finding in several sentences ---------------------------------------------------------------------------------------
@@ -131,7 +158,7 @@ def test_new_words_reach_what_stated_the_same(words: str, codes: tuple[str, ...]
     done = TWINS.change("0", words)
     texts = {row.key: row.text for _, rows in done.rows() for row in rows if row.state == CHANGED}
     assert texts == {"0": words, "5": words} and follows(done)["5"] == "impression"
-    assert states(done)["6"] == (DRAFTED if codes is None else REJECTED)  # unread words may leave the finding as it is
+    assert states(done)["6"] == REJECTED  # what was read in the old words is not what the new ones say
     assert judged(done.accept("0")) == {"0": ACCEPTED}
 
 
@@ -150,7 +177,7 @@ def test_what_follows_goes_along_to_another_draft() -> None:
     ("edition", "named"),
     [
         (TWINS.reject("0").accept("5"), "infarction and ST-T"),
-        (TWINS.reject("0").change("5", "Septal artefact."), "Septal artefact."),
+        (TWINS.change("0", "Septal artefact.").accept("5"), '("Septal artefact." cannot be read as stating it)'),
         (TWINS.reject("4"), "Sinus rhythm with left ventricular hypertrophy."),
         (TWINS.change("0", "No infarction.").accept("6"), "comparison"),
     ],
@@ -166,3 +193,31 @@ def test_what_a_human_states_anew_contradicts_nothing() -> None:
         check_agreement(edition.drafted, edition.whole())
     moved = (Edit(REJECTED, 0), Edit(CHANGED, 1, "Both.", ("LVH", "AFIB")))
     check_agreement((Sentence("A.", codes=("AFIB",)), Sentence("B.", codes=("LVH",))), moved)
+
+
+@pytest.mark.parametrize(
+    ("edition", "named"),
+    [
+        (TWINS.add("Atrial fibrillation."), "Atrial fibrillation or flutter and sinus rhythm exclude each other."),
+        (TWINS.change("3", "Normal ECG."), "states normal ECG"),
+        (TWINS.add("No infarction."), '"No infarction." under impression denies anteroseptal myocardial infarction'),
+        (Edition((Sentence("No infarction."), Sentence("A.", evidence=("F:AMI",), codes=("AMI",)))), "denies anterior"),
+        (Edition((Sentence("A."), Sentence("Urgent clinical review is needed."))).reject("0"), "add a sentence of your own"),
+    ],
+)
+def test_what_excludes_itself_or_says_nothing_is_not_signed(edition: Edition, named: str) -> None:
+    with pytest.raises(QueryError, match=r"\.$") as refused:
+        check_agreement(edition.drafted, edition.whole())
+    assert named in str(refused.value)
+
+
+def test_what_a_clinician_may_know_beside_a_block_or_an_otherwise_normal_ecg_is_signed() -> None:
+    said = (
+        "Complete left bundle branch block.", "Anterior myocardial infarction.", "Left ventricular hypertrophy.",
+        "Otherwise normal ECG.",
+    )  # fmt: skip
+    edition = Edition(())
+    for words in said:
+        edition = edition.add(words)
+    assert all(s.codes for _, rows in edition.standing() for s in rows)
+    check_agreement((), edition.whole())

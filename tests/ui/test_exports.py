@@ -10,16 +10,17 @@ from typing import Any
 
 import pytest
 from fhir.resources.R4B.bundle import Bundle
+from fhir.resources.R4B.device import Device
 from fhir.resources.R4B.diagnosticreport import DiagnosticReport
 from fhir.resources.R4B.observation import Observation
 from pypdf import PdfReader
 
 from ui.cli import main
 from ui.demo import demo
-from ui.fhir import MEASURED, bundle
+from ui.fhir import DRAFT_ID, MEASURED, RECORDED_AT, RECORDING, STATEMENTS, bundle
 from ui.paper import Paper
 from ui.pdf import _BODY, _SMALL, _Pages, _step, to_pdf
-from ui.signing import Signed, SignedReport
+from ui.signing import BESIDE, Signed, SignedReport
 
 SIGNED = Signed("Dr Ada Lovelace", "2025-03-02T09:15:00.123Z")
 
@@ -30,7 +31,7 @@ def report_of(stub: Any, name: str, recorded_at: str | None = None) -> SignedRep
 
 def parts(document: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     resources = [entry["resource"] for entry in document["entry"]]
-    return resources[0], resources[1:]
+    return resources[0], [one for one in resources if one["resourceType"] == "Observation"]
 
 
 @pytest.mark.parametrize("name", ["normal", "af", "noisy"])
@@ -38,14 +39,117 @@ def parts(document: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]
 def test_every_bundle_is_valid_fhir_r4(stub: Any, name: str, signed: Signed | None) -> None:
     made = bundle(replace(report_of(stub, name, "2025-03-01T10:22:00"), signed=signed), "Bed 7" if signed else None)
     whole = Bundle.model_validate_json(json.dumps(made))
-    assert isinstance(whole.entry[0].resource, DiagnosticReport)
-    assert all(isinstance(entry.resource, Observation) for entry in whole.entry[1:])
+    assert isinstance(whole.entry[0].resource, DiagnosticReport) and isinstance(whole.entry[-1].resource, Device)
+    assert all(isinstance(entry.resource, Observation) for entry in whole.entry[1:-1])
     top, observations = parts(made)
-    state = "preliminary" if signed is None else "final"
-    assert {one["status"] for one in (top, *observations)} == {state}
+    assert top["status"] == ("preliminary" if signed is None else "final")
+    assert {one["status"] for one in observations if "valueCodeableConcept" in one} <= {top["status"]}
     links = [one["reference"] for one in top["result"]]
-    assert links == [entry["fullUrl"] for entry in made["entry"][1:]] and len(set(links)) == len(links)
-    assert ("subject" in top) == (signed is not None) and "identifier" not in top
+    assert links == [entry["fullUrl"] for entry in made["entry"][1:-1]] and len(set(links)) == len(links)
+    assert ("subject" in top) == (signed is not None)
+
+
+def test_a_report_can_be_traced_to_its_draft_its_recording_and_its_versions(stub: Any) -> None:
+    report = report_of(stub, "normal", "2025-03-01T10:22:00")
+    made = bundle(report)
+    top, observations = parts(made)
+    assert {one["system"]: one["value"] for one in top["identifier"]} == {RECORDING: report.document["recording"], DRAFT_ID: "7"}
+    assert top["extension"] == [{"url": RECORDED_AT, "valueString": "2025-03-01T10:22:00"}]
+    assert "Recorded: 2025-03-01T10:22:00" in top["conclusion"].splitlines()
+    device = made["entry"][-1]
+    told = {one["type"]["text"]: one["value"] for one in device["resource"]["version"]}
+    assert told == report.document["versions"] and told["schema"]
+    assert {one["device"]["reference"] for one in observations} == {device["fullUrl"]}
+    codes = [one["valueCodeableConcept"] for one in observations if "valueCodeableConcept" in one]
+    assert top["conclusionCode"] == codes and codes[0]["coding"][0]["system"] == STATEMENTS
+    assert codes[0]["coding"][0]["code"] == "AFIB" and made["identifier"] != bundle(replace(report, signed=SIGNED))["identifier"]
+
+
+def test_a_final_report_holds_what_was_signed_first_and_the_rest_apart(stub: Any) -> None:
+    report = report_of(stub, "noisy", "2025-03-01T10:22:00")
+    edition = report.edition
+    for n in range(len(edition.drafted)):
+        edition = edition if edition._decided(n) else edition.reject(str(n))
+    report = replace(report.edited(edition.add("Sinus bradycardia; early repolarisation.")), signed=SIGNED)
+    top, observations = parts(bundle(report))
+    signed, apart = top["conclusion"].split(f"{BESIDE}:")
+    assert signed.splitlines() == [
+        "Signed by Dr Ada Lovelace, 2025-03-02 09:15 UTC.", "Recorded: 2025-03-01T10:22:00",
+        "Impression: Sinus bradycardia; early repolarisation.", "",
+    ]  # fmt: skip
+    for drafted in ("Something critical.", "to record it again", "A limit.", "A promise.", "The recording is unusable"):
+        assert drafted in apart, drafted
+    assert {one["status"] for one in observations} == {"preliminary"} and "conclusionCode" not in top
+    assert all(one["note"][-1]["text"] == f"{BESIDE}." for one in observations)
+    told = pages(to_pdf(report, demo("noisy")))
+    with_drafted = [BESIDE in page for page in told]
+    assert not with_drafted[0] and with_drafted == sorted(with_drafted)  # on pages of its own, each of which says so
+    ours = " ".join(page for page, other in zip(told, with_drafted, strict=True) if not other)
+    assert "early repolarisation" in ours and "critical" not in ours and "Referral" not in ours and "PR" not in ours
+    assert "Something critical." in " ".join(told)
+
+
+def test_measurements_of_sentences_that_were_signed_are_final(stub: Any) -> None:
+    report = report_of(stub, "normal")
+    rate = next(str(n) for n, s in enumerate(report.edition.drafted) if s.evidence == ("M:rate_bpm",))
+    by_code = {
+        one["code"].get("coding", [{}])[0].get("code"): one["status"]
+        for one in parts(bundle(replace(report.edited(report.edition.change(rate, "Rate 61/min.")), signed=SIGNED)))[1]
+    }
+    assert by_code["8625-6"] == "final" and by_code["8867-4"] == by_code["8626-4"] == "preliminary"  # PR; rate, P axis
+
+
+def test_the_conclusion_says_which_section_each_line_is_of_and_what_is_open(stub: Any) -> None:
+    report = report_of(stub, "normal")
+    lines = parts(bundle(report))[0]["conclusion"].splitlines()
+    for start in ("Critical: ", "Impression: Atrial fibrillation <i>.", "Rhythm: ", "Rate and intervals: ", "Cannot be judged: ",
+                  "Not assessed: ", "Limits: A limit.", "A promise."):  # fmt: skip
+        assert any(line.startswith(start) for line in lines), start
+    assert not any("No such finding was stated." in line or "No earlier recording" in line for line in lines)
+
+
+def test_that_nothing_was_stated_goes_where_a_human_states_something(stub: Any) -> None:
+    report = report_of(stub, "normal")
+    empty = next(name for name, rows in report.said if [s.text for s in rows] == ["No such finding was stated."])
+    fuller = report.edited(report.edition.add("Left ventricular hypertrophy.", empty))
+    assert dict(fuller.said)[empty][0].text == "Left ventricular hypertrophy." and len(dict(fuller.said)[empty]) == 1
+    assert fuller.to_json()["report"][empty] == ["Left ventricular hypertrophy."]
+
+
+def test_an_otherwise_normal_ecg_is_no_normal_one_in_codes(stub: Any) -> None:
+    report = report_of(stub, "normal")
+    for words, coded in (("Otherwise normal ECG.", False), ("Normal ECG.", True)):
+        top, observations = parts(bundle(report.edited(report.edition.reject("0").add(words))))
+        normal = [one for one in observations if "normal ECG" in one.get("valueCodeableConcept", {}).get("text", "")]
+        assert [one["note"][0]["text"] for one in normal] == [words] and ("coding" in normal[0]["valueCodeableConcept"]) == coded
+        assert any(one["coding"][0]["code"] == "NORM" for one in top.get("conclusionCode", ())) == coded
+        assert "component" not in normal[0] and "device" not in normal[0]  # a human's words, not the machine's
+
+
+@pytest.mark.parametrize(
+    ("quality", "judged"),
+    [({"verdict": "unusable"}, ()), ({"limited": ["axis_deg", "p_axis_deg"]}, ("8867-4", "8625-6", "8633-0"))],
+)
+def test_what_the_report_does_not_judge_is_not_judged_beside_it(stub: Any, quality: Any, judged: tuple[str, ...]) -> None:
+    document = stub.report(demo("normal")).to_json()
+    document["quality"].update(quality)
+    report = SignedReport.of(document)
+    codes = {
+        one["code"]["coding"][0]["code"] for one in parts(bundle(report))[1] if "interpretation" in one or "referenceRange" in one
+    }
+    assert "8632-2" not in codes and codes.issuperset(judged) and bool(codes) == bool(judged)
+    told = " ".join(" ".join(pages(to_pdf(report, demo("normal")))).split())
+    assert ("PR 1" in told) and ("normal 120–200" in told) == bool(judged) and "normal −30 to 90" not in told
+
+
+def test_a_qtc_below_which_many_healthy_people_lie_is_not_flagged(stub: Any) -> None:
+    for value, word in ((378.0, None), (338.0, "L"), (400.0, "N"), (480.0, "H")):
+        document = stub.report(demo("normal")).to_json()
+        document["measurements"]["qtc_ms"]["value"] = value
+        qtc = next(one for one in parts(bundle(SignedReport.of(document)))[1] if one["code"]["text"].startswith("QTc"))
+        assert ("low" in qtc["referenceRange"][0]) is False
+        assert [one["coding"][0]["code"] for one in qtc.get("interpretation", ())] == ([word] if word else [])
+        assert any("Many healthy people" in note["text"] for note in qtc["note"]) == (word is None)
 
 
 def test_measurements_carry_code_unit_value_and_range(stub: Any) -> None:

@@ -186,7 +186,7 @@ def test_a_previous_recording_makes_a_comparison_and_keeps_decisions(stub: Any) 
     visit = visit.with_report(visit.report.edited(visit.report.edition.reject("0").add("Mine.")))
     visit = drafted(stub, judged(stub, replace(visit, previous=0), no_step), no_step)
     told = compare(visit)
-    assert told is not None and "after the one shown" in told["caution"][0]
+    assert told is not None and "first recording was made after the second" in told["caution"][0]
     assert {row.state for _, rows in visit.report.edition.rows() for row in rows} >= {"rejected", "added"}
     assert len(stub.seen) == 2 and visit.chat is not None and len(visit.chat.readings) == 2
     again = drafted(stub, judged(stub, visit, no_step), no_step)
@@ -207,6 +207,7 @@ def test_a_signed_report_stays_signed_when_another_recording_is_looked_at(stub: 
         if shown == 1:
             assert visit.report is signed
     assert [entry.action for entry in store.entries()].count("sign") == 1
+    assert next(store.entries()).body["recordings"] == [entry.ecg.content_hash() for entry in visit.entries]
     # As the page turns: every report brings what it was compared with; without one, the previous recording stays if it can.
     assert turned(replace(visit, shown=0, previous=None), 1).previous == 0 and turned(visit, 0).previous == 1
     fresh = Visit((*visit.entries, Entry("three", demo("normal"))), shown=2)

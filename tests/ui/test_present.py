@@ -9,7 +9,7 @@ from typing import Any
 from ui.demo import demo
 from ui.paper import View
 from ui.present import document_html, message_html, paper_html, sign_html, tools_html
-from ui.signing import Signed, SignedReport
+from ui.signing import BESIDE, Signed, SignedReport
 
 
 def report(stub: Any, name: str) -> SignedReport:
@@ -46,6 +46,21 @@ def test_every_sentence_has_its_tools_until_it_is_signed(stub: Any) -> None:
     signed = document_html(replace(changed, signed=Signed("Dr <A>", "2025-03-02T09:15:00Z")))
     assert "Signed by Dr &lt;A&gt;, 2025-03-02 09:15 UTC" in signed
     assert "data-edit" not in signed and 'data-signed="true"' in signed
+
+
+def test_once_signed_what_was_signed_is_in_front_and_the_machines_remarks_apart(stub: Any) -> None:
+    made = report(stub, "noisy")
+    html = document_html(replace(made, signed=Signed("Dr A", "2025-03-02T09:15:00Z")))
+    order = [html.index(part) for part in ("Signed by Dr A", "Atrial fibrillation &lt;i&gt;.", BESIDE, "Something critical.",
+                                           "Referral: handed over")]  # fmt: skip
+    assert order == sorted(order) and BESIDE not in document_html(made)
+
+
+def test_words_that_no_finding_is_read_from_are_shown_as_such(stub: Any) -> None:
+    made = report(stub, "normal")
+    for words, unread in (("Not atrial fibrillation.", True), ("Atrial flutter.", False)):
+        changed = document_html(made.edited(made.edition.change("0", words).add(words)))
+        assert ("no finding is read from them" in changed) == unread
 
 
 def test_the_form_never_holds_a_label(stub: Any) -> None:

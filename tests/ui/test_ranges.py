@@ -38,3 +38,5 @@ def test_values_are_judged_as_they_are_printed() -> None:
     limits = normal_range("pr_ms", 60, None)
     assert [judged(v, "pr_ms", limits) for v in (119.4, 119.6, 200.4, 200.6, None)] == ["low", "", "", "high", ""]
     assert judged(99.0, "qt_ms", None) == ""
+    qtc = normal_range("qtc_ms", 60, "F")
+    assert [judged(v, "qtc_ms", qtc) for v in (340.0, 341.0, 378.0, 459.0, 460.0)] == ["low", "", "", "", "high"]

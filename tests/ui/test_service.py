@@ -15,11 +15,13 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from assistant.serial import SAME
 from encoders.ecg import STANDARD_LEADS
 from encoders.errors import ArtefactError, QueryError, RecordingError
 from ui.demo import demo
 from ui.desk import Desk
 from ui.limits import Limits
+from ui.reporting import UNUSABLE
 from ui.service import create_app
 from ui.uploads import Upload, recordings_in, safe_name, stored
 
@@ -93,6 +95,32 @@ def test_a_field_that_a_route_lacks_is_never_passed_over(client: TestClient, pat
     assert answer.status_code == 422 and "There is no field" in answer.json()["error"]
 
 
+@pytest.mark.parametrize(
+    ("path", "sent", "said"),
+    [
+        ("/v1/reports?age=15", {"demo": "af"}, "no parameter 'age' here; there is none; fields go into the form"),
+        ("/v1/reports", {"demo": "af", "age": ["15", "50"]}, "'age' came 2 times"),
+        ("/v1/reports", {"demo": "af", "fs_hz": "500", "unit": "mV"}, "tells fs_hz and unit of a file"),
+        ("/v1/cases/search", {"text": "AF", "age": "80", "leads": "I"}, "tells age and leads of a recording"),
+        ("/v1/answers?k=3", {"demo": "af", "question": "x"}, "no parameter 'k'"),
+        ("/v1/answers", {"demo": "af", "question": ["x", "y"]}, "'question' came 2 times"),
+    ],
+)
+def test_nothing_that_is_sent_goes_unheeded(client: TestClient, stub: Any, path: str, sent: Any, said: str) -> None:
+    answer = client.post(path, data=sent)
+    assert answer.status_code == 422 and said in answer.json()["error"], answer.text
+    assert stub.seen == []
+
+
+def test_a_parameter_of_an_address_is_heeded_or_refused(client: TestClient) -> None:
+    for _ in range(3):
+        client.get("/v1/audit/rates")
+    assert "the parameters are after, format, limit, since" in client.get("/v1/audit?colour=red").json()["error"]
+    assert client.get("/v1/audit?limit=1&limit=2").status_code == 422 == client.get("/v1/health?x").status_code
+    kept = [json.loads(line)["seq"] for line in client.get("/v1/audit?limit=2&after=1").text.splitlines()]
+    assert kept == [2, 3]
+
+
 def test_answers_take_two_recordings_in_their_order(client: TestClient, stub: Any) -> None:
     files = [*wfdb_files("later"), *wfdb_files("earlier")]
     answer = client.post("/v1/answers", files=files, data={"question": "Has it changed?"})
@@ -101,10 +129,62 @@ def test_answers_take_two_recordings_in_their_order(client: TestClient, stub: An
     assert client.post("/v1/answers", data={"demo": "af"}).status_code == 422
 
 
+def test_two_recordings_of_one_name_are_two_and_the_files_of_a_record_stay_together(client: TestClient, stub: Any) -> None:
+    told = {"fs_hz": "500", "unit": "mV", "question": "Has it changed?"}
+    files = [("files", ("ecg.csv", csv_bytes("normal"))), ("files", ("ecg.csv", csv_bytes("af")))]
+    answer = client.post("/v1/answers", files=files, data=told).json()
+    assert answer["recordings"] == [ecg.content_hash() for ecg in stub.seen] and len(set(answer["recordings"])) == 2
+    one, other = wfdb_files("ecg"), wfdb_files("ecg")
+    for order in ([*one, *other], [one[0], other[0], one[1], other[1]]):
+        answer = client.post("/v1/answers", files=order, data={"question": "Has it changed?"})
+        assert answer.status_code == 200 and len(answer.json()["recordings"]) == 2, answer.text
+    assert answer.json()["caution"] == [SAME]
+    lone = client.post("/v1/answers", files=[*one, other[1]], data={"question": "Has it changed?"})
+    assert lone.status_code == 422 and "ecg.hea" in lone.json()["error"] and "#" not in lone.json()["error"]
+
+
+def test_a_report_may_be_compared_with_an_earlier_recording(client: TestClient, stub: Any) -> None:
+    alone = client.post("/v1/reports", data={"demo": "af"}).json()
+    assert alone["compared_with"] is None and alone["caution"] == []
+    both = client.post("/v1/reports", data={"demo": ["normal", "af"]}).json()
+    assert both["recording"] == alone["recording"] == stub.seen[-1].content_hash()
+    assert both["compared_with"] == {"recording": demo("normal").content_hash(), "recorded_at": None}
+    assert stub.earlier is not None and stub.earlier.ecg.content_hash() == demo("normal").content_hash()
+    assert len(both["caution"]) == 1 and "different sexes" in both["caution"][0]
+    address = f"/v1/reports/{both['draft_id']}"
+    assert client.get(address).json()["recordings"] == [demo("normal").content_hash(), demo("af").content_hash()]
+    assert client.post(f"{address}/document", data={"demo": ["normal", "af"], "format": "json"}).status_code == 200
+    for other in ("af", ["af", "normal"], ["lbbb", "af"]):
+        refused = client.post(f"{address}/document", data={"demo": other})
+        assert refused.status_code == 422 and "both of a comparison" in refused.json()["error"]
+
+
+def test_what_comes_back_can_be_tied_to_its_entry_its_recordings_and_its_versions(client: TestClient, stub: Any) -> None:
+    made = [
+        client.post("/v1/answers", data={"demo": ["af", "normal"], "question": "x"}).json(),
+        client.post("/v1/measurements", data={"demo": "af"}).json(),
+        client.post("/v1/cases/search", data={"demo": "af"}).json(), client.post("/v1/cases/search", data={"text": "AF"}).json(),
+    ]  # fmt: skip
+    entries = {json.loads(line)["id"]: json.loads(line) for line in client.get("/v1/audit").text.splitlines()}
+    for document in made:
+        entry = entries[document["audit_id"]]
+        known = document["recordings"] if "recordings" in document else [document["recording"]]
+        assert entry["recordings"] == [one for one in known if one]
+        assert entry["versions"] == document["versions"] == stub.versions()
+    assert made[3]["recording"] is None and made[3]["quality"] is None
+
+
+def test_cases_of_an_unusable_recording_come_with_a_warning(client: TestClient) -> None:
+    found = client.post("/v1/cases/search", data={"demo": "noisy"}).json()
+    assert found["cases"] and found["quality"]["verdict"] == "unusable"
+    assert found["remark"] == UNUSABLE and found["neighbours"] == []
+    assert client.post("/v1/cases/search", data={"demo": "af"}).json()["remark"] == ""
+
+
 def test_cases_by_recording_or_text(client: TestClient, stub: Any) -> None:
     found = client.post("/v1/cases/search", data={"demo": "af", "k": "3", "where": "age>60", "patient": "P 17"}).json()
     assert found["cases"][0]["id"] == "C:17" and found["left_out"] == {"own": 2, "duplicates": 1}
-    assert found["neighbours"]["statements"]["AFIB"]["text"].startswith("50 of the 50 most similar cases list atrial")
+    assert found["neighbours"][0]["text"].startswith("50 of the 50 most similar cases list atrial")
     asked = stub.library.asked[-1]
     assert asked["embedding"].shape == (256,) and (asked["k"], asked["where"], asked["text"]) == (3, "age>60", None)
     assert len(asked["patient"]) == 64 and len(asked["content_hash"]) == 64
@@ -114,7 +194,7 @@ def test_cases_by_recording_or_text(client: TestClient, stub: Any) -> None:
     assert both.status_code == 200 and stub.library.asked[-1]["embedding"] is not None
     assert client.post("/v1/cases/search", data={"where": "age>60"}).status_code == 200
     nothing = client.post("/v1/cases/search", data={"text": " ", "where": ""})
-    assert nothing.status_code == 422 and "recording" in nothing.json()["error"]
+    assert nothing.status_code == 422 and "send a recording, text or where" in nothing.json()["error"]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +207,7 @@ def test_cases_by_recording_or_text(client: TestClient, stub: Any) -> None:
         ([("files", ("a.dat", b"\x00" * 100))], {}, "a.hea"),
         ([("files", ("report.pdf", b"%PDF-1.4 x"))], {}, "PDF"),
         ([("files", (".hidden", b"x"))], {}, "unusual name"),
-        ([("files", ("a.csv", b"x")), ("files", ("a.csv", b"y"))], {}, "same name"),
+        ([("files", (f"{n}.csv", csv_bytes())) for n in range(3)], {"fs_hz": "500", "unit": "mV"}, "3 recordings; send one"),
         ([("files", ("a.hea", b"a 1 500 10\n../../etc/passwd 16 200 16 0 0 0 0 II\n"))], {}, "header"),
         ([], {"demo": "af", "age": "-3"}, "'age'"),
         ([], {"demo": "af", "sex": "x"}, "'sex'"),
@@ -144,6 +224,37 @@ def test_bad_input_is_4xx_and_one_sentence_without_a_path(client: TestClient, fi
     body = answer.json()
     assert list(body) == ["error"] and said in body["error"] and "\n" not in body["error"]
     assert tempfile.gettempdir() not in body["error"] and "Traceback" not in body["error"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/v1/reports", "POST"), ("OPTIONS", "/v1/reports", "POST"), ("TRACE", "/v1/health", "GET"),
+        ("POST", "/v1/health", "GET"), ("DELETE", f"/v1/reports/{'0' * 32}", "GET"),
+        ("BREW", "/v1/answers", "POST"), ("GET", "/v1", None), ("OPTIONS", "/v1/nothing", None), ("PUT", "/v1/x/y", None),
+    ],
+)
+def test_another_method_is_405_and_another_address_404(client: TestClient, method: str, path: str, allowed: str | None) -> None:
+    answer = client.request(method, path)
+    assert (answer.status_code, answer.headers.get("allow")) == ((404, None) if allowed is None else (405, allowed))
+    said = answer.json()["error"]
+    assert list(answer.json()) == ["error"] and ("nothing at this address" in said if allowed is None else said.endswith("."))
+
+
+@pytest.mark.parametrize(
+    ("path", "sent", "said"),
+    [
+        (f"/v1/reports/{'0' * 32}/signature", {"content": b"{x", "headers": {"content-type": "application/json"}}, "no JSON: "),
+        (f"/v1/reports/{'0' * 32}/signature", {"data": {"signer": "Dr Ann Reader"}}, "send a JSON object"),
+        (f"/v1/reports/{'0' * 32}/signature", {"json": {"signer": "A B", "decisions": [{"kind": "kept"}]}}, "decisions.0.kind"),
+        ("/v1/reports", {"json": {"demo": "af"}}, "sent as 'application/json'; send a form"),
+        ("/v1/answers", {"content": b"x", "headers": {"content-type": "text/plain"}}, "sent as 'text/plain'; send a form"),
+        ("/v1/reports", {"files": [("files", ("Kowalski.csv", b""))]}, "Upload 1 is empty"),
+    ],
+)
+def test_a_body_of_another_kind_is_told_as_one_sentence(client: TestClient, path: str, sent: Any, said: str) -> None:
+    answer = client.post(path, **sent)
+    assert answer.status_code == 422 and said in answer.json()["error"] and answer.json()["error"][0].isupper(), answer.text
 
 
 def test_nothing_stays_on_disk(client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

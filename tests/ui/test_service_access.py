@@ -160,7 +160,7 @@ def test_each_role_may_do_what_the_table_says_and_nothing_else(house: House, rol
 @pytest.mark.parametrize("target", ["/v1/audit%0a", "/v1/audit/", "/v1//audit", "/V1/audit", "/v1/./audit", "/v1/x/../audit",
                                     "/%761/audit", "/v1/aud%69t", "/v1/audit?x", "/v1/audit;x"])  # fmt: skip
 def test_no_spelling_of_an_address_gives_a_role_more(house: House, target: str) -> None:
-    assert house.ask("GET", target, {"x-api-key": house.key["clinician"]})[0] in (400, 403, 404)
+    assert house.ask("GET", target, {"x-api-key": house.key["clinician"]})[0] in (400, 403, 404, 422)
     config = target.replace("v1/audit", "config").replace("/audit", "/config")
     assert house.ask("GET", config, {"x-api-key": house.key["researcher"]})[0] in (400, 403, 404)
 

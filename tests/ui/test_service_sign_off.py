@@ -86,7 +86,7 @@ def test_a_draft_leaves_as_fhir_pdf_or_json_before_and_after_its_signature(clien
     top = first.json()["entry"][0]["resource"]
     assert (top["status"], top["subject"]["display"]) == ("preliminary", "Bed 7 Zzyzx") and "signer" not in first.text
     decisions = accepted(draft)
-    decisions[0] = {"kind": "changed", "sentence": 0, "text": "Coarse atrial fibrillation."}
+    decisions[0] = {"kind": "changed", "sentence": 0, "text": "Coarse atrial fibrillation.", "codes": ["AFIB"]}
     signed = client.post(f"{address}/signature", json={"signer": "Dr Ann Reader", "decisions": decisions})
     assert signed.status_code == 200
     bundle = client.post(f"{address}/document", data={"demo": "af"}).json()
@@ -102,6 +102,47 @@ def test_a_draft_leaves_as_fhir_pdf_or_json_before_and_after_its_signature(clien
     assert [entry.body["kind"] for entry in exports] == ["fhir", "fhir", "json", "pdf"]
     assert {entry.about for entry in exports} == {draft["draft_id"]}
     assert "Zzyzx" not in json.dumps([entry.to_json() for entry in audit.entries()])
+
+
+def test_what_new_words_state_is_read_from_them_or_asked_for(client: TestClient, audit: AuditStore) -> None:
+    draft = client.post("/v1/reports", data={"demo": "af"}).json()
+    address = f"/v1/reports/{draft['draft_id']}"
+    stating = [n for n, sentence in enumerate(draft["to_sign"]) if "AFIB" in sentence["codes"]]
+
+    def sign(text: str, **more: Any) -> Any:
+        decisions = accepted(draft)
+        for n in stating:
+            decisions[n] = {"kind": "changed", "sentence": n, "text": text, **more}
+        return client.post(f"{address}/signature", json={"signer": "Dr Ann Reader", "decisions": decisions})
+
+    for words in ("Not atrial fibrillation.", "Sinus rhythm with artefact; no atrial fibrillation."):
+        refused = sign(words)
+        assert refused.status_code == 422 and "Sentence 0 stated AFIB as drafted" in refused.json()["error"]
+        assert 'give "codes"' in refused.json()["error"]
+    torn = sign("No atrial fibrillation.", codes=["AFIB"])
+    assert torn.status_code == 422 and "denies atrial fibrillation" in torn.json()["error"]
+    both = sign("Sinus rhythm with atrial fibrillation.")
+    assert both.status_code == 422 and "exclude each other" in both.json()["error"]
+    signed = sign("Sinus rhythm.")
+    assert signed.status_code == 200
+    said = signed.json()["signature"]
+    assert [said["sentences"][n]["codes"] for n in stating] == [["SR"]] * len(stating)
+    assert said["decisions"][0]["codes"] == ["SR"]
+    bundle = client.post(f"{address}/document", data={"demo": "af"}).json()
+    values = [entry["resource"].get("valueCodeableConcept", {}).get("text", "") for entry in bundle["entry"]]
+    assert "sinus rhythm (SR)" in values and not any("AFIB" in value for value in values)
+    rates = {rate["code"]: rate for rate in client.get("/v1/audit/rates").json()["findings"]}
+    assert rates["AFIB"]["disagreement_rate"] == 1.0 and rates["SR"]["added"] == 1
+
+
+def test_an_empty_report_is_not_signed(client: TestClient) -> None:
+    draft = client.post("/v1/reports", data={"demo": "af"}).json()
+    address = f"/v1/reports/{draft['draft_id']}/signature"
+    rejected = [{**decision, "kind": "rejected"} for decision in accepted(draft)]
+    refused = client.post(address, json={"signer": "Dr Ann Reader", "decisions": rejected})
+    assert refused.status_code == 422 and "Nothing would be signed" in refused.json()["error"]
+    own = [*rejected, {"kind": "added", "text": "Not to be read; record again."}]
+    assert client.post(address, json={"signer": "Dr Ann Reader", "decisions": own}).status_code == 200
 
 
 def test_a_document_is_of_the_reading_that_was_drafted_or_none(

@@ -11,6 +11,7 @@ from retrieval.case import left_out_words
 from retrieval.phrases import LIMITS
 from ui.commands import libraries, options
 from ui.commands.output import quiet_stdout, write_json
+from ui.reporting import found_document
 
 if TYPE_CHECKING:
     from encoders.ecg import ECG
@@ -149,14 +150,14 @@ def run_search(args: argparse.Namespace) -> int:
         finally:
             library.close()
     beside = {} if evidence is None else _contrasts(found.cases, evidence)
-    unusable = evidence is not None and not evidence.quality.usable
-    doubts = [] if evidence is None or unusable else _doubts(found, evidence)
+    document = found_document(found, None if evidence is None else evidence.quality)
+    remark = document["remark"]
+    doubts = [] if evidence is None or remark else _doubts(found, evidence)
     files = _files(found.cases, args.recordings)
-    remark = "The recording is not usable, so what looks like it may mean nothing." if unusable else ""
     if args.json:
-        write_json(_document(args, found, beside, doubts, remark, files))
+        write_json(_completed(document, args, found, beside, doubts, files))
         return 0
-    said = [remark] if unusable else _said(found, doubts)
+    said = [remark] if remark else _said(found, doubts)
     results = _results(found, beside, files, _asked_values(args.where, found))
     print("\n".join([*_understood(found), *results, *said]))
     return 0
@@ -217,18 +218,17 @@ def _doubts(found: Found, evidence: Any) -> list[str]:
     return [one.code for one in found.neighbours if says_doubt(one, states.get(one.code, ""))]
 
 
-def _document(
-    args: argparse.Namespace, found: Found, beside: Mapping[str, Contrast], doubts: list[str], remark: str,
+def _completed(
+    document: dict[str, Any], args: argparse.Namespace, found: Found, beside: Mapping[str, Contrast], doubts: list[str],
     files: Mapping[str, str],
 ) -> dict[str, Any]:
-    document = found.to_json()
     for case, written in zip(found.cases, document["cases"], strict=True):
         if case.case_id in beside:
             written["beside"] = beside[case.case_id].to_json()
         if args.recordings:
             written["file"] = files.get(case.case_id)
-    document["neighbours"]["in_doubt"] = doubts
-    return {**document, "k": args.k, "where": args.where, "libraries": args.library or ["built-in"], "remark": remark}
+    asked = {"k": args.k, "where": args.where, "libraries": args.library or ["built-in"]}
+    return {**document, "in_doubt": doubts, **asked}
 
 
 def _understood(found: Found) -> list[str]:
