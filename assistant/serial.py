@@ -30,6 +30,8 @@ TWO_AGES = "The recordings state the ages {:.0f} and {:.0f}, {:.0f} years apart:
 #: Ages are told in whole years, some as they were on another day. From 89 on, files keep the age to themselves: 90 may be any.
 _AGES_APART, _AGE_HIDDEN = 2.0, 89.0
 
+#: How a change is printed: a normal ECG or a rhythm that is gone was not "resolved".
+_KINDS = {NEW: "newly stated", RESOLVED: "no longer stated", UNCHANGED: "unchanged", CANNOT_JUDGE: "cannot be judged"}
 #: How measurements are called in the printed comparison; ST levels by their lead.
 _SHOWN = {
     "rate_bpm": "Ventricular rate", "pr_ms": "PR interval", "qrs_ms": "QRS duration", "qt_ms": "QT interval",
@@ -66,10 +68,10 @@ class Comparison:
     def to_text(self) -> str:
         """Plain text: findings by what became of them, changed values, then those within noise."""
         out = ["SERIAL COMPARISON (first → second recording)", *self.caution, "", "Findings"]
-        for kind in (NEW, RESOLVED, UNCHANGED, CANNOT_JUDGE):
+        for kind, shown in _KINDS.items():
             names = [f"{statement(f.code).name} [F:{f.code}]" for f in self.findings if f.change == kind]
             if names:
-                out.append(f"- {kind}: {', '.join(names)}")
+                out.append(f"- {shown}: {', '.join(names)}")
         if not self.findings:
             out.append("- nothing is stated in either recording")
         changed = [v for v in self.values if v.changed]

@@ -14,7 +14,7 @@ from retrieval.case import Case, left_out_words
 from retrieval.contrast import contrast
 from ui import texts
 from ui.naming import VITALS, name_of, number, percent, value_of
-from ui.ranges import Range, judged, normal_range
+from ui.ranges import Range, normal_range, verdict
 
 __all__ = [
     "cases_html", "chips", "comparison_html", "evidence_html", "findings_html", "measurements_html", "vitals_html",
@@ -48,8 +48,8 @@ def _rests_on(item: Document) -> str:
 
 def _verdict(name: str, item: Document, document: Document) -> tuple[str, str]:
     """ "low", "high" or "", and the normal range in words."""
-    limits = _range(name, document)
-    return judged(item["value"], name, limits), limits.words(item["unit"]) if limits is not None else ""
+    mark, limits = verdict(name, document)
+    return mark if mark in _VERDICTS else "", limits.words(item["unit"]) if limits is not None else ""
 
 
 def vitals_html(document: Document) -> str:
@@ -60,11 +60,11 @@ def vitals_html(document: Document) -> str:
         if name not in measured:
             continue
         item = measured[name]
-        verdict, limits = _verdict(name, item, document)
-        mark = f'<i class="ea-out" aria-label="{verdict}">{_VERDICTS[verdict]}</i>' if verdict else ""
+        word, limits = _verdict(name, item, document)
+        mark = f'<i class="ea-out" aria-label="{word}">{_VERDICTS[word]}</i>' if word else ""
         below = f'<span class="ea-range">{escape(limits)}</span>' if limits else '<span class="ea-range">&nbsp;</span>'
         boxes.append(
-            f'<button type="button" class="ea-vital" data-look="M:{escape(name)}" data-verdict="{verdict}">'
+            f'<button type="button" class="ea-vital" data-look="M:{escape(name)}" data-verdict="{word}">'
             f"<span>{escape(label)}</span><b>{escape(_value(name, item))}{mark}</b>{below}</button>"
         )
     return f'<div class="ea-vitals" role="group" aria-label="{escape(texts.VITALS)}">{"".join(boxes)}</div>' if boxes else ""
@@ -78,14 +78,14 @@ def measurements_html(document: Document) -> str:
     sources: dict[str, int] = {}
     rows = []
     for name, item in measured.items():
-        verdict, words = _verdict(name, item, document)
+        mark, words = _verdict(name, item, document)
         limits = _range(name, document)
         note = ""
         if limits is not None:
             note = f'<sup title="{escape(limits.citation)}">{sources.setdefault(limits.citation, len(sources) + 1)}</sup>'
         rows.append(
-            f'<tr data-verdict="{verdict}"><th scope="row">{escape(name_of(name))}</th>'
-            f'<td class="ea-num">{escape(_value(name, item))} {_VERDICTS[verdict]}</td>'
+            f'<tr data-verdict="{mark}"><th scope="row">{escape(name_of(name))}</th>'
+            f'<td class="ea-num">{escape(_value(name, item))} {_VERDICTS[mark]}</td>'
             f'<td class="ea-num">{escape(words)}{note}</td><td>{escape(_rests_on(item))}</td></tr>'
         )
     head = "".join(f'<th scope="col">{escape(title)}</th>' for title in texts.MEASURED_COLUMNS)
