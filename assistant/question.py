@@ -54,6 +54,7 @@ from encoders.measurements import MEASUREMENT_NAMES
 from encoders.vocabulary import codes_in
 
 __all__ = [
+    "AGE_UNKNOWN",
     "ASK_BACK",
     "GUESS",
     "INTERVALS",
@@ -80,7 +81,7 @@ ASK_BACK = (
 )
 NO_PREVIOUS = "It is not clear what this refers to; please name the finding or the measurement that is meant."
 _WAVES = "Sizes of single waves are not told here; please ask for a finding, an interval, the axis or the ST level of a lead."
-_AGE_UNKNOWN = "How old an infarction is cannot be told from its pattern."
+AGE_UNKNOWN = "How old an infarction is cannot be told from its pattern."
 _ONLY_MEASURED = "It was measured on the signal; no limit or criterion was applied to it."
 NEEDS_SECOND = "A comparison needs a second recording of the same patient; please open it beside this one."
 
@@ -247,7 +248,7 @@ def typed_by_rules(
     if ACUTE in content.groups or intent in ("verify", "choose") and _INFARCTION.intersection(content.codes):
         reason = INTENDED_USE  # the statements tell patterns; their absence is no rule-out (DESIGN, rule 8)
     if aged:
-        reason = f"{_AGE_UNKNOWN} {INTENDED_USE}"
+        reason = f"{AGE_UNKNOWN} {INTENDED_USE}"
     if content.unassessed and intent in ("verify", "choose"):
         intent = "verify" if intent == "choose" and len(content.mentions) < 2 else intent
         reason = " ".join(

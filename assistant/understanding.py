@@ -21,6 +21,7 @@ from assistant.content import GENERIC, content_of
 from assistant.intents import INTENTS, Question, parted
 from assistant.plain_words import clauses, leads_named
 from assistant.question import (
+    AGE_UNKNOWN,
     ASK_BACK,
     GUESS,
     INTERVALS,
@@ -83,7 +84,8 @@ def understand(
     """
     asked = understand_by_rules(text, previous, recordings=recordings)
     parts = clauses(text)
-    if not parts or len(text) > LONGEST_QUESTION or asked.reason == NO_PREVIOUS or asks_urgency(text):
+    sure = asked.reason == NO_PREVIOUS or AGE_UNKNOWN in asked.reason or asks_urgency(text)
+    if not parts or len(text) > LONGEST_QUESTION or sure:
         return asked
     kept = _answerable_text(parts) if asked.intent not in ("unclear", "out_of_scope") else None
     pieces, request = _pieces(text), _request(text)
@@ -167,11 +169,10 @@ def _retyped(asked: Question, intent: str, recordings: int) -> Question:
     content = content_of(" ".join(clause for clause, _ in parts))
     statements = {named for kind, named in content.mentions if kind != "measurement"}
     needed = {"verify": 1, "choose": 2, "query": 0, "explain": 0, "certainty": 0, "define": 0}
-    if {intent, asked.intent} in ({"verify", "measurement"}, {"verify", "choose"}) or len(statements) < needed.get(intent, 0):
+    settled = ({"verify", "measurement"}, {"verify", "choose"}, {"choose", "certainty"})
+    if {intent, asked.intent} in settled or asked.beside or len(statements) < needed.get(intent, 0):
         return asked  # whether "is the QT long" is a finding or a value, and what "?AF ?SVT" is, are the rules' conventions
     if intent in ("normal", "query") and asked.intent == "measurement":  # "QRS normal?" asks of that value
-        return asked
-    if intent == "measurement" and asked.codes and asked.beside:  # the finding is asked for too
         return asked
     if asked.intent == "compare" and asked.codes == ("NORM",):  # "has the ECG become normal?"
         return asked

@@ -134,9 +134,13 @@ def _said(lines: Sequence[Line]) -> set[str]:
 
 
 def _only(evidence: Evidence, ids: set[str]) -> Evidence:
-    """The evidence as if nothing but these findings were known: what the model is given to say what it left out."""
+    """The evidence as if nothing but these findings and values (and the rate) were known: what the model is given to say what
+    it left out."""
     findings = tuple(f if f.id in ids else replace(f, state=ABSENT) for f in evidence.findings)
-    return replace(evidence, findings=findings, cases=(), conflicts=())
+    kept = {"M:rate_bpm", *ids}
+    values = tuple(m if f"M:{m.name}" in kept else replace(m, value=None) for m in evidence.measurements.items)
+    measurements = replace(evidence.measurements, items=values)
+    return replace(evidence, findings=findings, measurements=measurements, cases=(), conflicts=())
 
 
 @dataclass(frozen=True)

@@ -179,7 +179,7 @@ def test_round_trip_after_a_training_step(tmp_path, qwen, tokenizer):
     with torch.no_grad():
         trained = model.eval()(batch, tokens)[1]
         restored = load_joined(tmp_path)(batch, tokens)[1]
-    assert torch.allclose(trained, restored, atol=0.02)  # weights ship in half precision
+    assert torch.allclose(trained, restored, rtol=0.01, atol=0.02)  # weights ship in half precision
 
 
 def test_a_model_for_another_encoder_or_base_is_refused(tmp_path, qwen, tokenizer):
