@@ -172,6 +172,8 @@ def test_round_trip_after_a_training_step(tmp_path, qwen, tokenizer):
     add_lora(model)
     batch, tokens = some_batch(tokenizer)
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.5)
+    with torch.no_grad():
+        untrained = model.eval()(batch, tokens)[1]
     model.train()
     model(batch, tokens)[0].backward()
     optimizer.step()
@@ -179,7 +181,8 @@ def test_round_trip_after_a_training_step(tmp_path, qwen, tokenizer):
     with torch.no_grad():
         trained = model.eval()(batch, tokens)[1]
         restored = load_joined(tmp_path)(batch, tokens)[1]
-    assert torch.allclose(trained, restored, rtol=0.01, atol=0.02)  # weights ship in half precision
+    gap = (trained - restored).abs()  # weights ship in half precision
+    assert gap.mean() < 0.002 and gap.max() < 0.1 < (trained - untrained).abs().max()
 
 
 def test_a_model_for_another_encoder_or_base_is_refused(tmp_path, qwen, tokenizer):
