@@ -212,8 +212,8 @@ def train_decision(places: Places, encoder: Encoder) -> None:
 
 
 def train_language(
-    places: Places, encoder: Encoder, *, base: str | None = None, base_steps: int = 800, projector_steps: int = 60,
-    lora_steps: int = 600, seed: int = 0,
+    places: Places, encoder: Encoder, *, base: str | None = None, base_steps: int = 1250, projector_steps: int = 60,
+    lora_steps: int = 700, seed: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
     """Base (unless one is named), projector and LoRA; writes what ships into ``places.language``."""
     import shutil

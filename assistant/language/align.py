@@ -52,7 +52,7 @@ class AlignConfig:
 
     reading_epochs: int = 10
     projector_steps: int = 60
-    lora_steps: int = 600
+    lora_steps: int = 700
     projector_lr: float = 2e-3
     lora_lr: float = 1e-3
     batch: int = 48

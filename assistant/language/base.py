@@ -78,7 +78,7 @@ def sorted_batches(rows: list[Any], size: int, length: Callable[[Any], int], rng
     return batches
 
 
-def pretrain(out: Path, *, steps: int = 800, lr: float = 2e-3, seed: int = 0) -> list[float]:
+def pretrain(out: Path, *, steps: int = 1250, lr: float = 2e-3, seed: int = 0) -> list[float]:
     """Trains tokenizer and base and writes them to ``out`` in Hugging Face layout (half precision)."""
     out.mkdir(parents=True, exist_ok=True)
     tokenizer = train_tokenizer(["\n".join(row) for row in pretraining_rows(random.Random(seed), 30_000)])
