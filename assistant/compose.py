@@ -41,7 +41,7 @@ from assistant.phrasing import (
 from assistant.serial import NOTHING_SURE, compare_evidence
 from encoders.vocabulary import statement
 
-__all__ = ["STYLES", "Sentence", "impression", "renderer", "review_is_urgent", "sections", "uncarried"]
+__all__ = ["STYLES", "Sentence", "impression", "renderer", "review_is_urgent", "sections", "uncarried", "unjudged"]
 
 #: prose: grouped sentences with verbs; terse: the clipped style of a cart; structured: topic by topic with headings.
 STYLES = ("prose", "terse", "structured")
@@ -193,11 +193,17 @@ def uncarried(evidence: Evidence) -> list[Sentence]:
     return _measured(view, view.present, None)
 
 
+def unjudged(evidence: Evidence) -> frozenset[str]:
+    """Measurements that are told without being called normal or not: those the gate limits, and the axis of swapped leads."""
+    swapped = not SWAP_FLAGS.isdisjoint(evidence.quality.flags)
+    return frozenset((*evidence.quality.limited, *(("axis_deg",) if swapped else ())))
+
+
 def _measured(view: View, present: Sequence[str], rng: Random | None) -> list[Sentence]:
-    said = []
+    said, withheld = [], unjudged(view.evidence)
     for name, carriers in SECTION_MEASUREMENTS.items():
         word = view.words.get(name)
-        if name == "rate_bpm" or word in (None, "normal") or any(c in present for c in carriers):
+        if name == "rate_bpm" or name in withheld or word in (None, "normal") or any(c in present for c in carriers):
             continue
         if name == "qtc_ms" and word == "short":
             continue  # the 2009 limit of 390 ms calls many healthy people short: told in its section, no finding by itself
@@ -270,8 +276,7 @@ def sections(evidence: Evidence, earlier: Evidence | None = None) -> dict[str, l
     made["rate and intervals"] = [measured_sentence(view, m, None, usable) for m in intervals]
     if usable and view.words.get("qtc_ms") == "short":
         made["rate and intervals"].append(Sentence("Many healthy people lie below that limit.", ("M:qtc_ms",)))
-    directed = usable and SWAP_FLAGS.isdisjoint(evidence.quality.flags)
-    made["axis"] = [measured_sentence(view, "axis_deg", None, directed)]
+    made["axis"] = [measured_sentence(view, "axis_deg", None, usable and "axis_deg" not in unjudged(evidence))]
     made["comparison"] = _compared(earlier, evidence)
     made["not assessed"] = [
         framed("Not assessed: {x}.", [name_of(f.code, None)], (f.id,), None) for f in evidence.in_state("not assessed")

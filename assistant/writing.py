@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from assistant.answers import answer
 from assistant.check import check, check_text
 from assistant.claims import FindingClaim
-from assistant.compose import renderer, review_is_urgent, uncarried
+from assistant.compose import renderer, review_is_urgent, uncarried, unjudged
 from assistant.corpus import prompt
 from assistant.evidence import ABSENT, PRESENT, Evidence
 from assistant.filling import fill
@@ -186,7 +186,8 @@ def _impression(evidence: Evidence, own: Sequence[Line]) -> tuple[Line, ...]:
     must = _renderer_lines(evidence)
     # One closing line is enough, and it comes last. Every draft says of itself that it is unconfirmed, so the renderer adds
     # one only where the model missed that review is urgent.
-    body = _new_only([line for line in own if line.text not in _CLOSINGS])
+    withheld = {f"M:{name}" for name in unjudged(evidence)}
+    body = _new_only([line for line in own if line.text not in _CLOSINGS and withheld.isdisjoint(line.evidence)])
     closing = (_urgent_closing(own) or [line for line in own if line.text in _CLOSINGS])[:1]
     added = _lacking(evidence, _needed(evidence) - _said(own))
     lines = _consistent(evidence, sorted([*body, *added], key=lambda line: urgency_rank(line.evidence)))

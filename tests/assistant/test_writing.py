@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
+from assistant.decide import SWAP_FLAGS
 from assistant.evidence import ABSENT, PRESENT, UNDETERMINED, Evidence, Finding
 from assistant.writing import Written, write_report
 from encoders.measurements import MEASUREMENT_NAMES, Measurement, Measurements
@@ -93,3 +94,12 @@ def test_a_sentence_that_names_one_finding_twice_does_not_stand(text: str) -> No
     one = evidence(SR=PRESENT, NORM=UNDETERMINED, **{"1AVB": UNDETERMINED, "2AVB": UNDETERMINED, "IMI": UNDETERMINED})
     written, _ = impression(f"Sinus rhythm. {text}", one)
     assert text not in [line.text for line in written.lines]
+
+
+def test_the_axis_of_swapped_leads_is_not_judged() -> None:
+    swapped = Quality("limited", 0.6, ("Arm electrodes look swapped.",), ("arm_swap_suspected",))
+    one = replace(evidence({"axis_deg": 124.0}, SR=PRESENT, NORM=UNDETERMINED), quality=swapped)
+    assert not SWAP_FLAGS.isdisjoint(swapped.flags)
+    for text in ("Sinus rhythm.", "Sinus rhythm. Right axis deviation at [axis_deg]."):
+        written, _ = impression(text, one)
+        assert "axis" not in " ".join(line.text for line in written.lines)
