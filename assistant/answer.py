@@ -35,6 +35,7 @@ from assistant.scope_model import ACUTE
 from assistant.serial import compared_findings
 from assistant.synonyms import MORE_SYNONYMS
 from encoders.compare import CANNOT_JUDGE, RESOLVED
+from encoders.measure import IRREGULAR
 from encoders.measurements import Measurement
 from encoders.vocabulary import codes_in, statement
 
@@ -62,6 +63,8 @@ _PLACING = re.compile(
     r"|\b(?:electrodes?|leads?|cables?) (?:\w+ )?(?:right|ok|okay|fine|correct(?:ly)?|in order|where they should)\b"
 )
 _DIRECTED = ("sokolow", "cornell", "st_", "r_transition")
+_UNEVEN = re.compile(r"\b(?:irregular\w*|uneven\w*|erratic\w*|varying|chaotic)\b")
+_EVEN = re.compile(r"\b(?:regular\w*|even|evenly|steady|constant)\b")
 _OPEN_QUESTION = re.compile(r"\W*(?:which|what|how|where|why|name|list)\b")
 _NOISE_WORDS = {"wander": "baseline wander", "mains": "mains hum", "muscle": "muscle noise", "movement": "movement"}
 
@@ -174,7 +177,8 @@ def bare_answer(question: Question, evidence: Evidence, second: Evidence | None 
     if about := asked_values(View.of(evidence), question):
         return _measured(replace(question, measurements=about), evidence, tuple(evidence.measurements[m].text() for m in about))
     if question.intent == "measurement":
-        return _measured(question, evidence, told)
+        found = _even(question, evidence) if question.measurements == ("rr_irregularity",) else None
+        return _measured(question, evidence, told if found is None else (found[1],))
     if question.intent == "quality":
         score, fault = evidence.quality.score, _signal_fault(question, evidence)
         if fault is None:
@@ -231,6 +235,8 @@ def signal_lines(question: Question, evidence: Evidence) -> tuple[Line, ...]:
     """
     if question.intent == "measurement" and question.measurements == ("p_wave_share",):
         return _p_waves(question, evidence)
+    if question.intent == "measurement" and question.measurements == ("rr_irregularity",):
+        return _regularity(question, evidence)
     if question.intent != "quality":
         return ()
     quality, named, text = evidence.quality, leads_named(question.text), question.text.lower()
@@ -278,6 +284,37 @@ def _p_waves(question: Question, evidence: Evidence) -> tuple[Line, ...]:
     found = "no P wave was found before any beat." if share == 0 else f"a P wave was found {where.replace('%', ' %')}."
     text = capital(found) if _OPEN_QUESTION.match(question.text.lower()) else f"{bare}: {found}"
     return (Line(text, ("M:p_wave_share",)),)
+
+
+def _even(question: Question, evidence: Evidence) -> tuple[bool, str] | None:
+    """Whether the beats follow each other evenly, and the bare answer to whether they do (or do not); None where it was not
+    measured, or the value itself is asked for.
+
+    No standard gives a bound: this is the one above which intervals count as averages over unequal beats. On fold 9 it lies
+    below 93 % of the recordings with atrial fibrillation and above 92 % of those in sinus rhythm.
+    """
+    item = evidence.measurements["rr_irregularity"]
+    weak = item.value is None or item.reliability < LEAST_RELIABLE or not evidence.quality.usable
+    if item.value is None or weak or _OPEN_QUESTION.match(question.text.lower()):
+        return None
+    even, text = item.value <= IRREGULAR, question.text.lower()
+    uneven_asked, even_asked = _UNEVEN.search(text) is not None, _EVEN.search(text) is not None
+    if uneven_asked == even_asked:
+        return even, "regular" if even else "irregular"
+    return even, "yes" if even == even_asked else "no"
+
+
+def _regularity(question: Question, evidence: Evidence) -> tuple[Line, ...]:
+    """The answer to "is it regular?"; empty where it was not measured."""
+    found = _even(question, evidence)
+    if found is None:
+        return ()
+    even, bare = found
+    value = evidence.measurements["rr_irregularity"].text()
+    said = f"the beats follow each other {'evenly' if even else 'unevenly'}"
+    lead = f"{capital(bare)}: " if bare in ("yes", "no") else ""
+    bound = f"RR irregularity {value}; up to {IRREGULAR:g} counts as even here"
+    return (Line(capital(f"{lead}{said} ({bound})."), ("M:rr_irregularity",)),)
 
 
 def more_lines(question: Question, evidence: Evidence, second: Evidence | None = None) -> tuple[Line, ...]:

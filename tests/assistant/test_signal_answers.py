@@ -280,3 +280,24 @@ def test_a_long_p_wave_is_asked_for_only_where_it_is_the_p_wave() -> None:
         assert "p_ms" not in understand_by_rules(text).measurements, text
     assert understand_by_rules("Framingham score?").intent == "out_of_scope"
     assert understand_by_rules("what does pNN50 mean?").intent in ("unclear", "measurement")
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "bare", "said"),
+    [
+        ("Is the rhythm regular?", 0.05, "yes", "Yes: the beats follow each other evenly (RR irregularity 0.05;"),
+        ("Is the rhythm regular?", 0.32, "no", "No: the beats follow each other unevenly (RR irregularity 0.32;"),
+        ("Is the pulse irregular?", 0.32, "yes", "Yes: the beats follow each other unevenly"),
+        ("is this heartbeat regular or irregular", 0.32, "irregular", "The beats follow each other unevenly"),
+    ],
+)
+def test_whether_the_beats_are_regular(text: str, value: float, bare: str, said: str) -> None:
+    item = Measurement("rr_irregularity", value, 10, ("II",), 0.9)
+    measured = Measurements(tuple(item if n == "rr_irregularity" else Measurement(n, None, 0) for n in MEASUREMENT_NAMES))
+    evidence, asked = replace(_evidence(), measurements=measured), understand_by_rules(text)
+    (line,) = signal_lines(asked, evidence)
+    assert line.text.startswith(said) and line.evidence == ("M:rr_irregularity",)
+    assert bare_answer(asked, evidence).values == (bare,)
+    weak = replace(evidence, measurements=Measurements(tuple(replace(m, reliability=0.1) for m in measured.items)))
+    assert signal_lines(asked, weak) == ()
+    assert signal_lines(understand_by_rules("What is the RR irregularity?"), evidence) == ()
